@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory: ownership helpers and arenas.
+ *
+ * An arena holds what lives and dies together (a request, a parsed document). Its pieces are never
+ * freed one by one; arena_deinit() frees all of them. An arena has one owner and no lock.
+ */
+#ifndef SERIN_BASE_MEM_H
+#define SERIN_BASE_MEM_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+#define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
+#define _cleanup_(fn) __attribute__((cleanup(fn)))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Hands over the pointer: yields its value and leaves NULL behind. */
+#define TAKE_PTR(p)                                                                                                    \
+    __extension__({                                                                                                    \
+        __auto_type taken_ = (p);                                                                                      \
+        (p) = NULL;                                                                                                    \
+        taken_;                                                                                                        \
+    })
+
+/* Declares `fn##p`, a cleanup handler for a variable of type `type` whose destructor is `fn`. */
+#define DEFINE_CLEANUP(type, fn)                                                                                       \
+    static inline void fn##p(type *p) {                                                                                \
+        if (*p) fn(*p);                                                                                                \
+    }
+
+static inline void freep(void *p) {
+    free(*(void **)p);
+}
+
+/* A borrowed run of bytes; not terminated by NUL. `ptr` may be NULL only when `len` is 0. */
+struct slice {
+    const char *ptr;
+    size_t len;
+};
+
+#define SLICE_LIT(s) ((struct slice){(s), sizeof(s) - 1})
+struct slice slice_of(const char *text); /* NULL gives the empty slice */
+int slice_equal(struct slice a, struct slice b);
+int slice_equal_text(struct slice a, const char *text);
+
+struct arena_block;
+struct arena {
+    struct arena_block *head;
+    size_t used;  /* bytes handed out */
+    size_t limit; /* 0 = no limit; past it arena_alloc answers NULL */
+};
+
+#define ARENA_INIT ((struct arena){0})
+
+/* Zeroed memory aligned for any type, or NULL when memory or the limit is used up. */
+void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK;
+void *arena_array(struct arena *arena, size_t count, size_t size) MUST_CHECK; /* checks count * size */
+char *arena_strdup(struct arena *arena, const char *text) MUST_CHECK;
+char *arena_strndup(struct arena *arena, const char *text, size_t len) MUST_CHECK; /* adds the NUL */
+char *arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_CHECK;
+void arena_deinit(struct arena *arena);
+
+#endif
