@@ -49,20 +49,20 @@ void err_prefix(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int err_set_errno(struct err *err, enum err_code code, int errnum, const char *fmt, ...) PRINTF_LIKE(4, 5);
 int err_no_memory(struct err *err);
 
-const char *err_name(enum err_code code);   /* "not_deployed" */
-const char *err_title(enum err_code code);  /* "Nothing is deployed there" */
-const char *err_advice(enum err_code code); /* the remedy that goes for every case of this code */
-int err_status(enum err_code code);         /* HTTP status */
+const char *err_name(enum err_code code);           /* "not_deployed" */
+const char *err_title(enum err_code code);          /* "Nothing is deployed there" */
+const char *err_advice(enum err_code code);         /* the remedy that goes for every case of this code */
+int err_status(enum err_code code);                 /* HTTP status */
 const char *err_remedy_text(const struct err *err); /* its own remedy, else the code's */
 /* The code with that name, or ERR_NONE. */
 enum err_code err_by_name(const char *name);
 
 /* One fault of an input that has many. Strings live in the list's arena. */
 struct fault {
-    const char *at;      /* JSON pointer, "" = the whole document */
-    const char *message; /* what is wrong and what is expected */
+    const char *at;        /* JSON pointer, "" = the whole document */
+    const char *message;   /* what is wrong and what is expected */
     unsigned line, column; /* of the source text, 0 = unknown */
-    int warning;         /* 1: told to the user, does not refuse the input */
+    int warning;           /* 1: told to the user, does not refuse the input */
 };
 
 /* A list of faults with its own arena, so that all faults of an input are told at once. At most
@@ -73,8 +73,8 @@ struct faults {
     struct fault *items;
     size_t count, capacity;
     size_t dropped;
-    size_t errors;   /* how many items or dropped ones are no warnings */
-    int failed;      /* memory ran out while adding */
+    size_t errors; /* how many items or dropped ones are no warnings */
+    int failed;    /* memory ran out while adding */
 };
 
 #define FAULTS_INIT ((struct faults){0})

@@ -24,7 +24,7 @@ bool sha256_from_text(const char *text, struct sha256 *ret);           /* exactl
 /* MurmurHash3 x86 32-bit (Austin Appleby, public domain algorithm). Pure, no allocation. */
 uint32_t murmur3_32(const void *bytes, size_t len, uint32_t seed);
 
-void hex_encode(const void *bytes, size_t len, char *ret); /* 2 * len digits and a NUL */
+void hex_encode(const void *bytes, size_t len, char *ret);   /* 2 * len digits and a NUL */
 bool hex_decode(const char *text, size_t len, uint8_t *ret); /* lower-case digits; ret has len / 2 bytes */
 
 int random_bytes(void *ret, size_t len, struct err *err) MUST_CHECK;

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The narrow driver: what Serin needs of a database and nothing else. One SQL text serves every engine: TEXT,
+ * BIGINT, DOUBLE PRECISION (hashes and other bytes are kept as lower-case hex TEXT, so that no type differs), ON CONFLICT,
+ * RETURNING, keyset paging. Parameters are written $1, $2 … and bound by that number.
+ *
+ * A connection belongs to one thread at a time. Statements are prepared once a connection and text, and are
+ * found again by the address of the text (string literals), so preparing in a loop costs nothing.
+ *
+ * Every failure carries a class through its err_code: BUSY (try again), CONFLICT (a constraint or serialisation),
+ * UNAVAILABLE (connection gone before commit), UNKNOWN_OUTCOME (connection gone in commit), STORE_FULL, STORE_READ_ONLY,
+ * STORE_CORRUPT, STORE_LOCKED, STORE_IO, NO_MEMORY, INTERNAL (a bug of ours).
+ */
+#ifndef SERIN_DB_DB_H
+#define SERIN_DB_DB_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct db;
+struct db_stmt;
+
+enum db_mode { DB_WRITER, DB_READER };
+
+/* Opens "sqlite:PATH", "sqlite::memory:NAME" (shared by name inside the process, for tests). A WRITER creates the file (0600). One WRITER
+ * may exist a store: it takes a lock that another process's writer finds (STORE_LOCKED, at once). */
+int db_open(const char *url, enum db_mode mode, struct db **ret, struct err *err) MUST_CHECK;
+struct db *db_close(struct db *db);
+DEFINE_CLEANUP(struct db *, db_close)
+const char *db_engine(const struct db *db); /* "sqlite", "fault(sqlite)" */
+
+/* `sql` must outlive the connection (a string literal). The statement belongs to the connection; do not free it. It is reset and unbound. */
+int db_prepare(struct db *db, const char *sql, struct db_stmt **ret, struct err *err) MUST_CHECK;
+/* Binding keeps the first failure and db_step() reports it. Bytes must stay until the statement is reset. */
+void db_bind_int(struct db_stmt *stmt, int number, int64_t value);
+void db_bind_text(struct db_stmt *stmt, int number, const char *value); /* NULL binds NULL */
+void db_bind_slice(struct db_stmt *stmt, int number, struct slice value);
+void db_bind_null(struct db_stmt *stmt, int number);
+
+#define DB_ROW 1
+/* DB_ROW, 0 at the end, or a failure. */
+int db_step(struct db_stmt *stmt, struct err *err) MUST_CHECK;
+void db_reset(struct db_stmt *stmt);
+/* Columns count from 0. Borrowed until the next step or reset. */
+int64_t db_int(struct db_stmt *stmt, int column);
+struct slice db_slice(struct db_stmt *stmt, int column); /* NULL gives ptr NULL */
+bool db_is_null(struct db_stmt *stmt, int column);
+
+/* Prepares, steps to the end, ignores rows: for statements without parameters. `sql` may hold several statements; need not be a literal. */
+int db_exec(struct db *db, const char *sql, struct err *err) MUST_CHECK;
+
+int db_begin(struct db *db,
+             struct err *err) MUST_CHECK; /* WRITER: takes the write lock at once; READER: a stable view */
+int db_commit(struct db *db,
+              struct err *err) MUST_CHECK; /* on failure the transaction is gone, except UNKNOWN_OUTCOME */
+void db_rollback(struct db *db);
+int db_savepoint(struct db *db, struct err *err) MUST_CHECK; /* one level, inside a transaction */
+int db_release(struct db *db, struct err *err) MUST_CHECK;
+int db_rollback_to(struct db *db, struct err *err) MUST_CHECK; /* back to the savepoint, which is gone afterwards */
+
+/* ---- the fault driver: a wrapper whose n-th call fails ---- */
+
+/* Counts calls of prepare, step, begin, commit, savepoint, release through `inner` (taken over) and fails the `fail_at`-th (1-based; 0 = never) with `code`. With
+ * `after` true the call is carried out first and then reported as failed (a commit whose answer is lost: UNKNOWN_OUTCOME). */
+struct db_fault {
+    uint64_t calls;
+    uint64_t fail_at;
+    enum err_code code;
+    bool after;
+};
+int db_fault_wrap(struct db *inner, struct db_fault *fault, struct db **ret) MUST_CHECK;
+
+#endif

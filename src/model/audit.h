@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The audit chain. Each entry's hash covers the hash before it, so that no entry can be altered, removed or moved without
+ * changing all that follow; a checkpoint signs the newest hash, so that the tail cannot be cut unseen.
+ *
+ *   hash = SHA-256( canonical JSON of {actor, actor_name, agent, at, detail, environment, operation, position, previous, reason} )
+ *
+ * with `at` as RFC 3339 text, `position` as text, `previous` as "sha256:…" (64 zeros before the first entry) and
+ * `detail` as the JSON object itself. Written down for others in spec/audit.md.
+ */
+#ifndef SERIN_MODEL_AUDIT_H
+#define SERIN_MODEL_AUDIT_H
+
+#include "base/err.h"
+#include "base/jw.h"
+#include "model/nouns.h"
+
+/* Computes entry->hash from the other members (`previous` included). */
+int audit_entry_hash(const struct audit_entry *entry, struct sha256 *ret, struct err *err) MUST_CHECK;
+/* Writes the entry as users see it: position, at, actor, actor_name, operation, agent, environment, reason, detail, previous, hash. */
+void audit_entry_write(const struct audit_entry *entry, struct jw *jw);
+
+/* {"position","hash","at","public_key","signature"}; the signature covers
+ * "serin audit checkpoint\n<position>\n<hash>\n<at>\n". */
+struct audit_checkpoint {
+    struct position position;
+    struct sha256 hash;
+    int64_t at;
+    uint8_t public_key[ED25519_PUBLIC_SIZE];
+    uint8_t signature[ED25519_SIGNATURE_SIZE];
+};
+int audit_checkpoint_sign(struct audit_checkpoint *checkpoint, const uint8_t private_key[ED25519_PRIVATE_SIZE],
+                          struct err *err) MUST_CHECK; /* fills public_key and signature */
+bool audit_checkpoint_verify(
+    const struct audit_checkpoint *checkpoint); /* against its own public_key; the caller knows which key to trust */
+
+#endif
