@@ -4,6 +4,7 @@
  * RFC 8785 (JSON Canonicalization Scheme).
  *
  * Values are reference-counted by jansson; functions named *_new hand over a reference, getters borrow.
+ * For `_cleanup_` jansson brings json_decrefp().
  */
 #ifndef SERIN_BASE_JSON_H
 #define SERIN_BASE_JSON_H
@@ -15,17 +16,16 @@
 
 #define JSON_DEPTH_MAX 64
 
-static inline void json_decrefp(json_t **p) {
-    json_decref(*p);
-}
-
-/* Parses one JSON text (any top value). Refuses duplicate keys, invalid UTF-8, NUL in keys, depth past
- * `max_depth` (<= JSON_DEPTH_MAX; found before any recursion), trailing bytes, numbers beyond double.
- * Errors: MALFORMED_JSON or INVALID_UTF8 with line and column; NO_MEMORY. */
+/* Parses one JSON text (any top value). Refuses duplicate keys, invalid UTF-8, NUL in keys and texts (so that
+ * every text of a value is a C string), depth past `max_depth` (<= JSON_DEPTH_MAX; found before any recursion;
+ * "[]" has depth 1), trailing bytes, integers beyond 64 bits, numbers beyond double.
+ * Errors: MALFORMED_JSON or INVALID_UTF8 with line and column (in characters); NO_MEMORY. */
 int json_parse(const char *bytes, size_t len, unsigned max_depth, json_t **ret, struct err *err) MUST_CHECK;
 
 /* Appends the canonical form: keys in UTF-16 code unit order, numbers in ECMAScript's shortest form,
- * no white space. Integers beyond 2^53 are refused (INVALID, with `at` a JSON pointer) because RFC 8785 cannot hold them. */
+ * no white space. Integers beyond 2^53 are refused (INVALID, with `at` a JSON pointer) because RFC 8785 cannot hold them,
+ * and with them the reals whose form would be such an integer (1e17), so that canonical bytes can always be read again
+ * with the same result. On failure `out` holds part of the text. */
 int json_canonical(const json_t *value, struct str *out, struct err *err) MUST_CHECK;
 /* The same numbers and key order as stored, but indented by `indent` spaces, for people. Keys keep
  * the order of the object when `sorted` is false. */

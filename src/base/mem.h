@@ -61,6 +61,7 @@ void *arena_array(struct arena *arena, size_t count, size_t size) MUST_CHECK; /*
 char *arena_strdup(struct arena *arena, const char *text) MUST_CHECK;
 char *arena_strndup(struct arena *arena, const char *text, size_t len) MUST_CHECK; /* adds the NUL */
 char *arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_CHECK;
+char *arena_vprintf(struct arena *arena, const char *fmt, va_list args) PRINTF_LIKE(2, 0) MUST_CHECK;
 void arena_deinit(struct arena *arena);
 
 #endif

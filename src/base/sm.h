@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * State machines as checked tables. A machine names its states and lists the allowed moves; sm_move()
- * refuses any other. The diagram in the docs is made from the same table.
+ * State machines as checked tables. A machine names its states and lists the allowed moves; sm_check()
+ * refuses any other. The diagram in the docs is made from the same table: it begins at state 0, and a
+ * state without moves is an end.
  */
 #ifndef SERIN_BASE_SM_H
 #define SERIN_BASE_SM_H

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@ void str_add_slice(struct str *str, struct slice slice);
 void str_add_char(struct str *str, char c);
 void str_add_int(struct str *str, int64_t value);
 void str_printf(struct str *str, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void str_vprintf(struct str *str, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
 /* Appends a JSON string with its quotes: escapes of RFC 8785 (only what must be escaped). */
 void str_add_json(struct str *str, const char *text, size_t len);
 /* Hands over the bytes (free() them); the string is empty again. NULL when it failed. */
