@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The chain is computed over canonical JSON (RFC 8785) so that anybody can check it from the exported entries
+ * with a JSON library and SHA-256 alone. `detail` is brought to canonical form here rather than trusted: an entry
+ * whose hash holds only for the bytes that the store happened to keep could not be checked by a reader
+ * of the JSON.
+ */
+#include "model/audit.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+
+#include <string.h>
+
+static int add_canonical_detail(const char *detail, struct str *out, struct err *err) {
+    _cleanup_(json_decrefp) json_t *value = NULL;
+    int r;
+
+    r = json_parse(detail, strlen(detail), JSON_DEPTH_MAX, &value, err);
+    if (r < 0) goto broken;
+    if (!json_is_object(value)) {
+        r = err_set(err, ERR_INVALID, "not a JSON object");
+        goto broken;
+    }
+    r = json_canonical(value, out, err);
+    if (r < 0) goto broken;
+    return 0;
+
+broken:
+    err_prefix(err, "detail of an audit entry: ");
+    return r;
+}
+
+/* Members in the order that RFC 8785 wants them. */
+static void write_hashed(const struct audit_entry *entry, struct slice detail, struct str *out) {
+    struct jw jw = JW_INIT(out);
+    char at[CLOCK_TEXT_SIZE], position[POSITION_TEXT_SIZE], previous[HASH_TEXT_SIZE];
+
+    clock_text(entry->at, at);
+    position_text(entry->position, position);
+    sha256_text(&entry->previous, previous);
+    jw_object(&jw, NULL);
+    jw_text(&jw, "actor", entry->actor);
+    jw_text(&jw, "actor_name", entry->actor_name);
+    jw_text(&jw, "agent", entry->agent);
+    jw_text(&jw, "at", at);
+    jw_raw(&jw, "detail", detail);
+    jw_text(&jw, "environment", entry->environment);
+    jw_text(&jw, "operation", entry->operation);
+    jw_text(&jw, "position", position);
+    jw_text(&jw, "previous", previous);
+    jw_text(&jw, "reason", entry->reason);
+    jw_end_object(&jw);
+}
+
+int audit_entry_hash(const struct audit_entry *entry, struct sha256 *ret, struct err *err) {
+    _cleanup_(str_deinit) struct str detail = STR_INIT;
+    _cleanup_(str_deinit) struct str text = STR_INIT;
+    int r;
+
+    r = add_canonical_detail(entry->detail, &detail, err);
+    if (r < 0) return r;
+    write_hashed(entry, str_slice(&detail), &text);
+    if (detail.failed || text.failed) return err_no_memory(err);
+    r = sha256_bytes(text.data, text.len, ret);
+    if (r < 0) return err_set(err, ERR_INTERNAL, "SHA-256 of an audit entry failed");
+    return 0;
+}
+
+void audit_entry_write(const struct audit_entry *entry, struct jw *jw) {
+    char at[CLOCK_TEXT_SIZE], position[POSITION_TEXT_SIZE], hash[HASH_TEXT_SIZE];
+
+    clock_text(entry->at, at);
+    position_text(entry->position, position);
+    jw_object(jw, NULL);
+    jw_text(jw, "position", position);
+    jw_text(jw, "at", at);
+    jw_text(jw, "actor", entry->actor);
+    jw_text(jw, "actor_name", entry->actor_name);
+    jw_text(jw, "operation", entry->operation);
+    jw_text(jw, "agent", entry->agent);
+    jw_text(jw, "environment", entry->environment);
+    jw_text(jw, "reason", entry->reason);
+    jw_raw(jw, "detail", slice_of(entry->detail));
+    sha256_text(&entry->previous, hash);
+    jw_text(jw, "previous", hash);
+    sha256_text(&entry->hash, hash);
+    jw_text(jw, "hash", hash);
+    jw_end_object(jw);
+}
+
+#define CHECKPOINT_TEXT_SIZE (32 + POSITION_TEXT_SIZE + HASH_TEXT_SIZE + CLOCK_TEXT_SIZE)
+
+/* The first line keeps a signature made here from being taken for one over anything else. */
+static struct slice signed_text(const struct audit_checkpoint *checkpoint, char ret[CHECKPOINT_TEXT_SIZE]) {
+    char at[CLOCK_TEXT_SIZE], position[POSITION_TEXT_SIZE], hash[HASH_TEXT_SIZE];
+    int len;
+
+    position_text(checkpoint->position, position);
+    sha256_text(&checkpoint->hash, hash);
+    clock_text(checkpoint->at, at);
+    len = snprintf(ret, CHECKPOINT_TEXT_SIZE, "serin audit checkpoint\n%s\n%s\n%s\n", position, hash, at);
+    return (struct slice){ret, (size_t)len};
+}
+
+int audit_checkpoint_sign(struct audit_checkpoint *checkpoint, const uint8_t private_key[ED25519_PRIVATE_SIZE],
+                          struct err *err) {
+    char text[CHECKPOINT_TEXT_SIZE];
+    int r;
+
+    r = ed25519_public(private_key, checkpoint->public_key, err);
+    if (r < 0) return r;
+    return ed25519_sign(private_key, signed_text(checkpoint, text), checkpoint->signature, err);
+}
+
+bool audit_checkpoint_verify(const struct audit_checkpoint *checkpoint) {
+    char text[CHECKPOINT_TEXT_SIZE];
+    return ed25519_verify(checkpoint->public_key, signed_text(checkpoint, text), checkpoint->signature);
+}
