@@ -36,6 +36,7 @@ static void trim_to_character(char *text) {
     if (want > len - start + 1) text[start - 1] = '\0';
 }
 
+PRINTF_LIKE(3, 0)
 static void format_cut(char *dest, size_t size, const char *fmt, va_list args) {
     int len = vsnprintf(dest, size, fmt, args);
     if (len < 0) dest[0] = '\0';

@@ -22,6 +22,7 @@ static struct fault *reserve(struct faults *faults) {
     return &faults->items[faults->count];
 }
 
+PRINTF_LIKE(4, 0)
 static struct fault *add(struct faults *faults, int warning, const char *at, const char *fmt, va_list args) {
     if (!warning) faults->errors++;
     if (faults->count >= FAULTS_MAX) {
