@@ -31,7 +31,7 @@ struct decimal {
 
 /* Reads "d.ddde±x" as snprintf made it. */
 static void decimal_from_text(const char *text, struct decimal *ret) {
-    ret->count = 0;
+    *ret = (struct decimal){.digits = "0"};
     const char *p = text;
     for (; *p && *p != 'e'; p++)
         if (*p >= '0' && *p <= '9' && ret->count < DIGITS_MAX) ret->digits[ret->count++] = *p;
