@@ -144,7 +144,8 @@ int store_release_undone_by(struct store_tx *tx, const char *id, struct arena *a
 
 /* ---- holds and overrides ---- */
 
-int store_hold_get(struct store_tx *tx, const char *agent, const char *environment, struct arena *arena,
+/* As of seq (0 = now). */
+int store_hold_get(struct store_tx *tx, const char *agent, const char *environment, int64_t seq, struct arena *arena,
                    struct hold *ret, struct err *err) MUST_CHECK;
 int store_holds(struct store_tx *tx, const char *environment /* NULL = all */, struct arena *arena, struct hold **ret,
                 size_t *ret_count, struct err *err) MUST_CHECK;
