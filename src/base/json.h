@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Glue over jansson: bounded, strict parsing with a place for every error, and the canonical form of
+ * JSON over jansson's values: bounded, strict parsing with a place for every error, and the canonical form of
  * RFC 8785 (JSON Canonicalization Scheme).
  *
  * Values are reference-counted by jansson; functions named *_new hand over a reference, getters borrow.

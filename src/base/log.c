@@ -125,14 +125,20 @@ struct line {
     struct jw jw;
 };
 
-static void line_field(struct line *line, const char *name, const char *value) {
+/* The text as well-formed UTF-8; lives until the next call. */
+static struct slice line_valid(struct line *line, const char *text) {
     str_clear(&line->scratch);
-    add_valid(&line->scratch, value);
+    add_valid(&line->scratch, text);
     if (line->scratch.failed) line->out.failed = true;
+    return str_slice(&line->scratch);
+}
+
+static void line_field(struct line *line, const char *name, const char *value) {
+    struct slice valid = line_valid(line, value);
     if (line->log->json)
-        jw_slice(&line->jw, name, str_slice(&line->scratch));
+        jw_slice(&line->jw, name, valid);
     else
-        add_person_field(&line->out, name, str_slice(&line->scratch));
+        add_person_field(&line->out, name, valid);
 }
 
 static void line_begin(struct line *line, enum log_event event, const char *message) {
@@ -155,8 +161,7 @@ static void line_begin(struct line *line, enum log_event event, const char *mess
     str_add_text(&line->out, level->label);
     if (log->colour) str_add_text(&line->out, "\033[0m");
     str_add_char(&line->out, ' ');
-    add_valid(&line->scratch, message);
-    add_shown(&line->out, str_slice(&line->scratch));
+    add_shown(&line->out, line_valid(line, message));
 }
 
 /* A log that cannot be written has nobody to be told. */
@@ -173,11 +178,10 @@ static void write_all(int fd, struct slice bytes) {
 static void line_end(struct line *line) {
     if (line->log->json) jw_end_object(&line->jw);
     str_add_char(&line->out, '\n');
-    bool failed = line->out.failed || line->scratch.failed;
     struct slice lost = line->log->json
                             ? SLICE_LIT("{\"level\":\"error\",\"message\":\"log line lost: out of memory\"}\n")
                             : SLICE_LIT("ERROR log line lost: out of memory\n");
-    write_all(line->log->fd, failed ? lost : str_slice(&line->out));
+    write_all(line->log->fd, line->out.failed ? lost : str_slice(&line->out));
     str_deinit(&line->out);
     str_deinit(&line->scratch);
 }
