@@ -173,7 +173,9 @@ static void test_parse_bounds_depth_before_it_recurses(void **state) {
     _cleanup_(json_decrefp) json_t *value = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(parse_text("[[[]]]", 3, &value, &err), 0);
-    json_t *none = NULL;
+    json_t *none = NULL, *wide = NULL;
+    assert_int_equal(parse_text("[{},{},{},[],[],[]]", 2, &wide, &err), 0);
+    json_decref(wide);
     assert_int_equal(parse_text("[[[]]]", 2, &none, &err), -ERR_MALFORMED_JSON);
     assert_int_equal(err.column, 3);
     assert_non_null(strstr(err.message, "2 levels"));
@@ -306,7 +308,7 @@ static void test_doubles_read_back(void **state) {
 
 static void test_at_follows_pointers(void **state) {
     _cleanup_(json_decrefp) json_t *value = NULL;
-    assert_int_equal(parse_text("{\"a/b\":[10,{\"~\":20}],\"\":30,\"01\":40,\"~1\":50}", 8, &value, NULL), 0);
+    assert_int_equal(parse_text("{\"a/b\":[10,{\"~\":20}],\"\":30,\"01\":40,\"~1\":50,\"ab\":60}", 8, &value, NULL), 0);
     assert_ptr_equal(json_at(value, ""), value);
     assert_int_equal(json_integer_value(json_at(value, "/a~1b/0")), 10);
     assert_int_equal(json_integer_value(json_at(value, "/a~1b/1/~0")), 20);

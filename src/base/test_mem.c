@@ -53,7 +53,7 @@ static void test_limit(void **state) {
 
 static void test_sizes_that_overflow(void **state) {
     _cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
-    assert_null(arena_array(&arena, SIZE_MAX / 8, 16));
+    assert_null(arena_array(&arena, SIZE_MAX / 16 + 2, 16));
     assert_null(arena_alloc(&arena, SIZE_MAX - 4));
     assert_null(arena_strndup(&arena, "x", SIZE_MAX));
     assert_int_equal(arena.used, 0);

@@ -111,16 +111,17 @@ static void test_json_escapes(void **state) {
     check_json("x\ny", 3, "\"x\\ny\"");
 }
 
+/* At every distance from a border of eight bytes, and with eight more behind. */
 static void check_utf8(const char *bytes, size_t len, size_t bad) {
     char room[40];
-    for (size_t shift = 0; shift < 9; shift++) {
-        memset(room, 'x', sizeof(room));
-        memcpy(room + shift, bytes, len);
-        size_t offset = 999;
+    for (size_t shift = 0; shift < 18; shift++) {
+        size_t before = shift / 2, after = shift % 2 * 8, offset = 999;
         bool valid = bad == len;
-        assert_int_equal(utf8_check(room, shift + len, &offset), valid);
-        if (!valid) assert_int_equal(offset, shift + bad);
-        assert_int_equal(utf8_valid(room, shift + len), valid);
+        memset(room, 'x', sizeof(room));
+        memcpy(room + before, bytes, len);
+        assert_int_equal(utf8_check(room, before + len + after, &offset), valid);
+        if (!valid) assert_int_equal(offset, before + bad);
+        assert_int_equal(utf8_valid(room, before + len + after), valid);
     }
 }
 
