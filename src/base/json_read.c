@@ -293,7 +293,7 @@ static int read_key(struct reader *r, json_t *object, size_t base) {
 static int read_members(struct reader *r, json_t *object) {
     size_t base = r->keys.len;
     for (;;) {
-        json_t *member;
+        json_t *member = NULL;
         int result = read_key(r, object, base);
         if (result == 0) result = read_value(r, &member);
         if (result < 0) return result;
