@@ -43,6 +43,7 @@ void db_bind_null(struct db_stmt *stmt, int number);
 /* DB_ROW, 0 at the end, or a failure. */
 int db_step(struct db_stmt *stmt, struct err *err) MUST_CHECK;
 void db_reset(struct db_stmt *stmt);
+DEFINE_CLEANUP(struct db_stmt *, db_reset)
 /* Columns count from 0. Borrowed until the next step or reset. */
 int64_t db_int(struct db_stmt *stmt, int column);
 struct slice db_slice(struct db_stmt *stmt, int column); /* NULL gives ptr NULL */
@@ -62,10 +63,12 @@ int db_rollback_to(struct db *db, struct err *err) MUST_CHECK; /* back to the sa
 
 /* ---- the fault driver: a wrapper whose n-th call fails ---- */
 
-/* Counts calls of prepare, step, begin, commit, savepoint, release through `inner` (taken over) and fails the `fail_at`-th (1-based; 0 = never) with `code`. With
- * `after` true the call is carried out first and then reported as failed (a commit whose answer is lost: UNKNOWN_OUTCOME). */
+/* Counts calls of prepare, step, exec, begin, commit, savepoint, release and rollback_to through `inner` (taken over, also when wrapping fails) and
+ * fails the `fail_at`-th (1-based; 0 = never) with `code`. With `after` true the call is carried out first and then reported
+ * as failed (a commit whose answer is lost: UNKNOWN_OUTCOME). Several connections may share one struct db_fault;
+ * `fail_at`, `code` and `after` are changed only while no call is under way. */
 struct db_fault {
-    uint64_t calls;
+    _Atomic uint64_t calls;
     uint64_t fail_at;
     enum err_code code;
     bool after;

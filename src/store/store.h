@@ -28,12 +28,12 @@ struct store_tx;
 struct store_options {
     const char *url; /* "sqlite:PATH" */
     const struct clock *clock;
-    /* Test double: wraps each connection after it was opened, or NULL. Takes over `inner`. */
+    /* Test double: wraps each connection after it was opened, or NULL. Takes over `inner`, also when it fails. */
     int (*wrap)(void *ctx, struct db *inner, struct db **ret);
     void *wrap_ctx;
 };
 
-/* Opens or makes the store, migrates it forward. STORE_NEWER when its schema is newer than this program.. */
+/* Opens or makes the store, migrates it forward. STORE_NEWER when its schema is newer than this program. */
 int store_open(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
 struct store *store_close(struct store *store);
 DEFINE_CLEANUP(struct store *, store_close)
@@ -43,7 +43,9 @@ int store_schema_from(const struct store *store); /* the number it had when it w
 typedef int (*store_fn)(void *arg, struct store_tx *tx, struct err *err);
 
 /* Runs `fn` inside a write transaction. It answers 0 to commit; anything else undoes what it did and is passed up. When it has
- * not called store_advance() nothing is committed. After 0 the change is durable. */
+ * not called store_advance() nothing is committed. After 0 the change is durable. Rows can be written only after store_advance(), and a change
+ * without its audit entry is refused (INTERNAL), as is one that goes on after a statement of it failed. `fn` must not call
+ * store_write() or store_read(). */
 int store_write(struct store *store, store_fn fn, void *arg, struct err *err) MUST_CHECK;
 /* Runs `fn` over a stable view of the newest committed state; its answer is passed up. Does not wait for writers. */
 int store_read(struct store *store, store_fn fn, void *arg, struct err *err) MUST_CHECK;
@@ -58,7 +60,7 @@ int store_head(struct store_tx *tx, struct position *ret_position, int64_t *ret_
 int store_position_at(struct store_tx *tx, int64_t at, struct position *ret, struct err *err) MUST_CHECK;
 /* 0 when this history went through that position; STORE_NONE otherwise (another epoch's lost tail, or the future). */
 int store_position_known(struct store_tx *tx, struct position position, struct err *err) MUST_CHECK;
-/* Begins a new epoch at the head (after a restore). */
+/* Begins a new epoch at the head (after a restore): a change of its own, by "system", operation "epoch.begin". */
 int store_epoch_begin(struct store *store, const char *reason, struct err *err) MUST_CHECK;
 
 /* What a range of changes touched: one row a (seq, agent, environment); agent "" with environment "" and `keys` for a change to keys. */
@@ -85,7 +87,7 @@ int store_agent_put(struct store_tx *tx, const struct agent *agent, struct err *
 /* `number` 0 = the newest. Without `with_config` the config slice is empty. */
 int store_version_get(struct store_tx *tx, const char *agent, int64_t number, bool with_config, struct arena *arena,
                       struct version *ret, struct err *err) MUST_CHECK;
-/* By the first 8 to 64 hex digits of its content hash; the newest when the same content was pushed twice. STORE_AMBIGUOUS when different contents match. */
+/* Without its configuration, by the first 8 to 64 lower-case hex digits of its content hash; the newest when the same content was pushed twice. STORE_AMBIGUOUS when different contents match. */
 int store_version_by_hash(struct store_tx *tx, const char *agent, const char *hex, struct arena *arena,
                           struct version *ret, struct err *err) MUST_CHECK;
 /* Newest first, numbers < before (0 = from the newest), without configs. */
@@ -130,6 +132,7 @@ int store_deployment_get(struct store_tx *tx, const char *agent, const char *env
 int store_deployment_of(struct store_tx *tx, const char *agent, const char *environment, int64_t version,
                         int64_t max_seq, struct arena *arena, struct deployment *ret, struct err *err) MUST_CHECK;
 
+/* Before the deployments that belong to it. */
 int store_release_add(struct store_tx *tx, const struct release *release, struct err *err) MUST_CHECK;
 int store_release_get(struct store_tx *tx, const char *id, struct arena *arena, struct release *ret,
                       struct err *err) MUST_CHECK;
@@ -166,7 +169,7 @@ int store_overrides(struct store_tx *tx, const char *agent, const char *environm
 
 int store_key_add(struct store_tx *tx, const struct key *key, struct err *err) MUST_CHECK;
 int store_key_revoke(struct store_tx *tx, const char *id, const char *by, int64_t at, int64_t seq,
-                     struct err *err) MUST_CHECK; /* STORE_NONE */
+                     struct err *err) MUST_CHECK; /* STORE_NONE when there is none, or none in force */
 int store_key_get(struct store_tx *tx, const char *id, struct arena *arena, struct key *ret,
                   struct err *err) MUST_CHECK;
 int store_keys(struct store_tx *tx, struct arena *arena, struct key **ret, size_t *ret_count,
@@ -174,7 +177,7 @@ int store_keys(struct store_tx *tx, struct arena *arena, struct key **ret, size_
 
 /* ---- audit ---- */
 
-/* Appends the entry of this change: sets `previous` from the chain and computes `hash`. */
+/* Appends the entry of this change, exactly one, with its position and time: sets `previous` from the chain and computes `hash`. */
 int store_audit_append(struct store_tx *tx, struct audit_entry *entry, struct err *err) MUST_CHECK;
 int store_audit(struct store_tx *tx, int64_t after_seq, size_t limit, struct arena *arena, struct audit_entry **ret,
                 size_t *ret_count, struct err *err) MUST_CHECK;
@@ -194,7 +197,7 @@ struct store_answer {
 /* A remembered answer that is not older than STORE_ANSWER_LIFE, or STORE_NONE. */
 int store_answer_get(struct store_tx *tx, const char *principal, const char *key, struct arena *arena,
                      struct store_answer *ret, struct err *err) MUST_CHECK;
-/* Remembers an answer and forgets a few that are too old. */
+/* Remembers an answer and forgets a few that are too old. CONFLICT when one in force has this key. */
 int store_answer_put(struct store_tx *tx, const struct store_answer *answer, struct err *err) MUST_CHECK;
 
 /* ---- care ---- */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door to the drivers. What lies here is only what every driver would otherwise repeat: choosing the
+ * driver by the URL, the forms of binding that can be said through another one, and answers for NULL.
+ *
+ * Drivers keep to one rule that the store builds on: after a failed commit, and after any failure by which the engine
+ * itself gave up the transaction, nothing more can be written until db_rollback() and a new db_begin(). Without it
+ * a caller that overlooks one failure would go on outside of any transaction and leave half a change behind.
+ */
+#include "db/db_impl.h"
+
+#include <string.h>
+
+int db_open(const char *url, enum db_mode mode, struct db **ret, struct err *err) {
+    static const char sqlite[] = "sqlite:";
+
+    if (strncmp(url, sqlite, sizeof sqlite - 1) == 0) return db_sqlite_open(url + sizeof sqlite - 1, mode, ret, err);
+    int r = err_set(err, ERR_CONFIG, "\"%s\" names no kind of store that this program knows", url);
+    err_remedy(err, "Write the store as sqlite:PATH");
+    return r;
+}
+
+struct db *db_close(struct db *db) {
+    if (db) db->driver->close(db);
+    return NULL;
+}
+
+const char *db_engine(const struct db *db) {
+    return db->driver->engine(db);
+}
+
+int db_prepare(struct db *db, const char *sql, struct db_stmt **ret, struct err *err) {
+    return db->driver->prepare(db, sql, ret, err);
+}
+
+void db_bind_int(struct db_stmt *stmt, int number, int64_t value) {
+    stmt->driver->bind_int(stmt, number, value);
+}
+
+void db_bind_text(struct db_stmt *stmt, int number, const char *value) {
+    stmt->driver->bind_slice(stmt, number, (struct slice){value, value ? strlen(value) : 0});
+}
+
+void db_bind_slice(struct db_stmt *stmt, int number, struct slice value) {
+    stmt->driver->bind_slice(stmt, number, value.ptr ? value : SLICE_LIT(""));
+}
+
+void db_bind_null(struct db_stmt *stmt, int number) {
+    stmt->driver->bind_slice(stmt, number, (struct slice){NULL, 0});
+}
+
+int db_step(struct db_stmt *stmt, struct err *err) {
+    return stmt->driver->step(stmt, err);
+}
+
+void db_reset(struct db_stmt *stmt) {
+    stmt->driver->reset(stmt);
+}
+
+int64_t db_int(struct db_stmt *stmt, int column) {
+    return stmt->driver->column_int(stmt, column);
+}
+
+struct slice db_slice(struct db_stmt *stmt, int column) {
+    return stmt->driver->column_slice(stmt, column);
+}
+
+bool db_is_null(struct db_stmt *stmt, int column) {
+    return !stmt->driver->column_slice(stmt, column).ptr;
+}
+
+int db_exec(struct db *db, const char *sql, struct err *err) {
+    return db->driver->exec(db, sql, err);
+}
+
+int db_begin(struct db *db, struct err *err) {
+    return db->driver->begin(db, err);
+}
+
+int db_commit(struct db *db, struct err *err) {
+    return db->driver->commit(db, err);
+}
+
+void db_rollback(struct db *db) {
+    db->driver->rollback(db);
+}
+
+int db_savepoint(struct db *db, struct err *err) {
+    return db->driver->savepoint(db, err);
+}
+
+int db_release(struct db *db, struct err *err) {
+    return db->driver->release(db, err);
+}
+
+int db_rollback_to(struct db *db, struct err *err) {
+    return db->driver->rollback_to(db, err);
+}

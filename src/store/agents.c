@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Agents: a log of descriptions, and the newest of each with the number of its newest version. */
+#include "store/store_impl.h"
+
+#define AGENT_COLUMNS "name, description, latest, created_by, created_at, seq"
+
+static int read_agent(struct db_stmt *stmt, struct arena *arena, void *ret, struct err *err) {
+    struct row row = ROW_INIT(stmt, arena);
+    struct agent agent = {.name = row_text(&row)};
+
+    agent.description = row_text(&row);
+    agent.latest = row_int(&row);
+    agent.created_by = row_text(&row);
+    agent.created_at = row_int(&row);
+    agent.seq = row_int(&row);
+    *(struct agent *)ret = agent;
+    return row_end(&row, err);
+}
+
+int store_agent_get(struct store_tx *tx, const char *name, struct arena *arena, struct agent *ret, struct err *err) {
+    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
+
+    int r = tx_prepare(tx, "SELECT " AGENT_COLUMNS " FROM agents_now WHERE name = $1", &stmt, err);
+    if (r < 0) return r;
+    db_bind_text(stmt, 1, name);
+    return tx_one(tx, stmt, read_agent, arena, ret, err);
+}
+
+int store_agents(struct store_tx *tx, const char *after, size_t limit, struct arena *arena, struct agent **ret,
+                 size_t *ret_count, struct err *err) {
+    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
+    struct row_list list;
+
+    int r =
+        tx_prepare(tx, "SELECT " AGENT_COLUMNS " FROM agents_now WHERE name > $1 ORDER BY name LIMIT $2", &stmt, err);
+    if (r < 0) return r;
+    db_bind_text(stmt, 1, after);
+    db_bind_int(stmt, 2, (int64_t)limit);
+    r = tx_all(tx, stmt, read_agent, sizeof **ret, arena, &list, err);
+    if (r < 0) return r;
+    *ret = list.items;
+    *ret_count = list.count;
+    return 0;
+}
+
+static int log_agent(struct store_tx *tx, const struct agent *agent, struct err *err) {
+    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
+
+    int r = tx_prepare(
+        tx, "INSERT INTO agent_log (agent, seq, description, created_by, created_at) VALUES ($1, $2, $3, $4, $5)",
+        &stmt, err);
+    if (r < 0) return r;
+    db_bind_text(stmt, 1, agent->name);
+    db_bind_int(stmt, 2, agent->seq);
+    db_bind_text(stmt, 3, agent->description);
+    db_bind_text(stmt, 4, agent->created_by);
+    db_bind_int(stmt, 5, agent->created_at);
+    return tx_run(tx, stmt, err);
+}
+
+int store_agent_put(struct store_tx *tx, const struct agent *agent, struct err *err) {
+    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
+
+    int r = tx_may_write(tx, err);
+    if (r == 0) r = log_agent(tx, agent, err);
+    if (r < 0) return r;
+    r = tx_prepare(tx,
+                   "INSERT INTO agents_now (" AGENT_COLUMNS ") VALUES ($1, $2, 0, $3, $4, $5) "
+                   "ON CONFLICT (name) DO UPDATE SET description = excluded.description, seq = excluded.seq",
+                   &stmt, err);
+    if (r < 0) return r;
+    db_bind_text(stmt, 1, agent->name);
+    db_bind_text(stmt, 2, agent->description);
+    db_bind_text(stmt, 3, agent->created_by);
+    db_bind_int(stmt, 4, agent->created_at);
+    db_bind_int(stmt, 5, agent->seq);
+    return tx_run(tx, stmt, err);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The derived tables from the truth: how they are made, and a hash that tells whether two makings agree. */
+#include "store/store_impl.h"
+
+static const char rebuild_sql[] =
+    "DELETE FROM agents_now;"
+    "INSERT INTO agents_now (name, description, latest, created_by, created_at, seq) "
+    "SELECT r.agent, l.description, COALESCE(v.latest, 0), f.created_by, f.created_at,"
+    " CASE WHEN COALESCE(v.seq, 0) > l.seq THEN v.seq ELSE l.seq END "
+    "FROM (SELECT agent, min(seq) AS first_seq, max(seq) AS last_seq FROM agent_log GROUP BY agent) r "
+    "JOIN agent_log f ON f.agent = r.agent AND f.seq = r.first_seq "
+    "JOIN agent_log l ON l.agent = r.agent AND l.seq = r.last_seq "
+    "LEFT JOIN (SELECT agent, max(number) AS latest, max(seq) AS seq FROM versions GROUP BY agent) v ON v.agent = "
+    "r.agent;"
+
+    "DELETE FROM environments_now;"
+    "INSERT INTO environments_now (name, description, is_protected, created_by, created_at, seq) "
+    "SELECT r.environment, l.description, l.is_protected, f.created_by, f.created_at, l.seq "
+    "FROM (SELECT environment, min(seq) AS first_seq, max(seq) AS last_seq FROM environment_log GROUP BY environment) "
+    "r "
+    "JOIN environment_log f ON f.environment = r.environment AND f.seq = r.first_seq "
+    "JOIN environment_log l ON l.environment = r.environment AND l.seq = r.last_seq;"
+
+    "DELETE FROM refs_now;"
+    "INSERT INTO refs_now (environment, agent, version, seq) "
+    "SELECT d.environment, d.agent, d.version, d.seq "
+    "FROM (SELECT agent, environment, max(seq) AS seq FROM deployments GROUP BY agent, environment) r "
+    "JOIN deployments d ON d.agent = r.agent AND d.environment = r.environment AND d.seq = r.seq;"
+
+    "DELETE FROM holds_now;"
+    "INSERT INTO holds_now (agent, environment, reason, created_by, created_at, seq) "
+    "SELECT h.agent, h.environment, h.reason, h.created_by, h.created_at, h.seq "
+    "FROM (SELECT agent, environment, max(seq) AS seq FROM hold_log GROUP BY agent, environment) r "
+    "JOIN hold_log h ON h.agent = r.agent AND h.environment = r.environment AND h.seq = r.seq WHERE h.held = 1;"
+
+    "DELETE FROM overrides_now;"
+    "INSERT INTO overrides_now (agent, environment, name, keys, version, reason, created_by, created_at, seq) "
+    "SELECT o.agent, o.environment, o.name, o.keys, o.version, o.reason, o.created_by, o.created_at, o.seq "
+    "FROM (SELECT agent, environment, name, max(seq) AS seq FROM override_log GROUP BY agent, environment, name) r "
+    "JOIN override_log o ON o.agent = r.agent AND o.environment = r.environment AND o.name = r.name AND o.seq = r.seq "
+    "WHERE o.removed = 0;";
+
+int store_rebuild_in(struct db *db, struct err *err) {
+    return db_exec(db, rebuild_sql, err);
+}
+
+/* Rebuilding is no change: it takes no position, and the head is written back as it was. */
+static int rebuild(void *arg, struct store_tx *tx, struct err *err) {
+    tx->advanced = tx->audited = true;
+    return store_rebuild_in(tx->db, err);
+}
+
+int store_rebuild(struct store *store, struct err *err) {
+    return store_write(store, rebuild, NULL, err);
+}
+
+struct derived_table {
+    const char *sql;
+    int columns;
+};
+
+static const struct derived_table derived_tables[] = {
+    {"SELECT name, description, latest, created_by, created_at, seq FROM agents_now ORDER BY name", 6},
+    {"SELECT name, description, is_protected, created_by, created_at, seq FROM environments_now ORDER BY name", 6},
+    {"SELECT environment, agent, version, seq FROM refs_now ORDER BY environment, agent", 4},
+    {"SELECT environment, agent, reason, created_by, created_at, seq FROM holds_now ORDER BY environment, agent", 6},
+    {"SELECT agent, environment, name, keys, version, reason, created_by, created_at, seq FROM overrides_now "
+     "ORDER BY agent, environment, name",
+     9},
+};
+
+/* hash := SHA-256(hash, then each column as its length and its text) */
+static int hash_row(struct db_stmt *stmt, int columns, struct sha256 *hash, struct err *err) {
+    struct slice pieces[1 + 2 * 9];
+    uint64_t lengths[9];
+    size_t count = 0;
+
+    pieces[count++] = (struct slice){(const char *)hash->bytes, SHA256_SIZE};
+    for (int i = 0; i < columns; i++) {
+        struct slice value = db_slice(stmt, i);
+        lengths[i] = value.len;
+        pieces[count++] = (struct slice){(const char *)&lengths[i], sizeof lengths[i]};
+        pieces[count++] = value;
+    }
+    return sha256_pieces(pieces, count, hash) < 0 ? err_no_memory(err) : 0;
+}
+
+static int hash_table(struct store_tx *tx, const struct derived_table *table, struct sha256 *hash, struct err *err) {
+    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
+
+    int r = tx_prepare(tx, table->sql, &stmt, err);
+    if (r < 0) return r;
+    r = sha256_pieces((struct slice[]){{(const char *)hash->bytes, SHA256_SIZE}, slice_of(table->sql)}, 2, hash);
+    if (r < 0) return err_no_memory(err);
+    while ((r = tx_step(tx, stmt, err)) == DB_ROW) {
+        r = hash_row(stmt, table->columns, hash, err);
+        if (r < 0) return r;
+    }
+    return r;
+}
+
+static int hash_tables(void *arg, struct store_tx *tx, struct err *err) {
+    struct sha256 *hash = arg;
+
+    for (size_t i = 0; i < ARRAY_LEN(derived_tables); i++) {
+        int r = hash_table(tx, &derived_tables[i], hash, err);
+        if (r < 0) return r;
+    }
+    return 0;
+}
+
+int store_derived_hash(struct store *store, struct sha256 *ret, struct err *err) {
+    struct sha256 hash = {0};
+
+    int r = store_read(store, hash_tables, &hash, err);
+    if (r == 0) *ret = hash;
+    return r;
+}
