@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ready-made situations, and for each operation one request that must succeed in it."""
+import itertools
+import uuid
+
+from harness import table
+
+ENVIRONMENT = "staging"
+ELSEWHERE = "other"
+ENVIRONMENTS = ("production", ENVIRONMENT, ELSEWHERE)
+count = itertools.count(1)
+
+
+def unique(prefix="agent"):
+    return f"{prefix}-{uuid.uuid4().hex[:10]}-{next(count)}"
+
+
+def config(text="You help.", **more):
+    return {"system_prompt": text, "model": "gpt-4o", "parameters": {"temperature": 0.7}, "tools": ["search"], **more}
+
+
+class World:
+    def __init__(self, server):
+        self.server, self.admin = server, server.admin
+
+    def make_environments(self):
+        for name in ENVIRONMENTS:
+            self.admin.op("environment_put", environment=name, description=f"{name} of the tests")
+        return self
+
+    def agent(self, versions=1):
+        """A new agent with so many versions that all differ."""
+        name = unique()
+        for number in range(1, versions + 1):
+            self.admin.op("version_push", agent=name, config=config(f"{name} says {number}"), change_description=f"say {number}")
+        return name
+
+    def deploy(self, agent, version, environment=ENVIRONMENT, **more):
+        return self.admin.op("deploy", agent=agent, environment=environment, version=version,
+                             reason=f"serve {version}", **more)
+
+    def served(self, *versions, environment=ENVIRONMENT):
+        """A new agent that served these versions there, one after the other; 2 means version 2 of it."""
+        agent = self.agent(max(versions))
+        for version in versions:
+            self.deploy(agent, version, environment)
+        return agent
+
+    def version_of(self, agent, user=None, environment=ENVIRONMENT, **more):
+        """The version that a user gets."""
+        context = {"context": {"targetingKey": user}} if user else {}
+        return self.admin.op("resolve", agent=agent, environment=environment, **context, **more)["version"]
+
+    def release(self, environment=ENVIRONMENT):
+        agents = [self.served(1, environment=environment), self.served(1, environment=environment)]
+        for agent in agents:
+            self.admin.op("version_push", agent=agent, config=config(f"{agent} says more"))
+        moves = [{"agent": agent, "version": 2} for agent in agents]
+        made = self.admin.op("release_create", environment=environment, moves=moves, reason="together")
+        return made["release"]["id"], agents
+
+    def recipe(self, op):
+        """Parameters with which the operation succeeds now, for an admin; a CHANGE changes something."""
+        return getattr(self, "recipe_" + op)()
+
+    def recipe_agent_list(self):
+        self.agent()
+        return {}
+
+    def recipe_agent_get(self):
+        return {"agent": self.served(1)}
+
+    def recipe_agent_put(self):
+        return {"agent": unique(), "description": "Answers.", "reason": "needed"}
+
+    def recipe_version_push(self):
+        return {"agent": unique(), "config": config(unique()), "change_description": "first", "source": {"kind": "api"},
+                "expected_latest": 0}
+
+    def recipe_version_list(self):
+        return {"agent": self.agent(2)}
+
+    def recipe_version_get(self):
+        return {"agent": self.agent(2), "version": 1}
+
+    def recipe_environment_list(self):
+        return {}
+
+    def recipe_environment_get(self):
+        self.served(1)
+        return {"environment": ENVIRONMENT}
+
+    def recipe_environment_put(self):
+        return {"environment": unique("env"), "description": "for tests", "protected": True, "reason": "needed"}
+
+    def recipe_deploy(self):
+        return {"agent": self.agent(2), "environment": ENVIRONMENT, "version": 2, "reason": "better", "expected": 0}
+
+    def recipe_deployment_list(self):
+        return {"agent": self.served(1, 2), "environment": ENVIRONMENT}
+
+    def recipe_rollback(self):
+        return {"agent": self.served(1, 2), "environment": ENVIRONMENT, "reason": "worse", "expected": 2}
+
+    def recipe_release_create(self):
+        moves = [{"agent": self.agent(1), "version": 1}, {"agent": self.served(1), "version": 1, "expected": 1}]
+        return {"environment": ENVIRONMENT, "moves": moves, "reason": "together"}
+
+    def recipe_release_list(self):
+        self.release()
+        return {"environment": ENVIRONMENT}
+
+    def recipe_release_get(self):
+        return {"release": self.release()[0]}
+
+    def recipe_release_rollback(self):
+        return {"release": self.release()[0], "reason": "together back"}
+
+    def recipe_hold_list(self):
+        self.recipe_hold_release()
+        return {"environment": ENVIRONMENT}
+
+    def recipe_hold_set(self):
+        return {"agent": self.served(1), "environment": ENVIRONMENT, "reason": "wait"}
+
+    def recipe_hold_release(self):
+        agent = self.served(1)
+        self.admin.op("hold_set", agent=agent, environment=ENVIRONMENT, reason="wait")
+        return {"agent": agent, "environment": ENVIRONMENT, "reason": "go"}
+
+    def recipe_override_list(self):
+        return {"agent": self.recipe_override_delete()["agent"], "environment": ENVIRONMENT}
+
+    def recipe_override_put(self):
+        return {"agent": self.served(1, 2), "override": unique("staff"), "environment": ENVIRONMENT, "version": 1,
+                "keys": ["ann", "bob"], "reason": "try"}
+
+    def recipe_override_delete(self):
+        made = self.recipe_override_put()
+        self.admin.op("override_put", **made)
+        return {"agent": made["agent"], "override": made["override"], "environment": ENVIRONMENT, "reason": "tried"}
+
+    def recipe_resolve(self):
+        return {"agent": self.served(1), "environment": ENVIRONMENT, "context": {"targetingKey": "ann", "plan": "pro"},
+                "explain": True}
+
+    def recipe_resolve_get(self):
+        return {"agent": self.served(1), "environment": ENVIRONMENT, "key": "ann", "attr.plan": "pro", "explain": True}
+
+    def recipe_snapshot(self):
+        return {"environment": ENVIRONMENT, "agent": self.served(1)}
+
+    def recipe_stream(self):
+        return {"environment": ENVIRONMENT}
+
+    def recipe_whoami(self):
+        return {}
+
+    def recipe_audit_list(self):
+        return {"limit": 5}
+
+    def recipe_audit_checkpoint(self):
+        return {}
+
+    def recipe_key_list(self):
+        return {}
+
+    def recipe_key_create(self):
+        return {"name": unique("key"), "role": "viewer", "environment": [ENVIRONMENT], "reason": "needed"}
+
+    def recipe_key_revoke(self):
+        made = self.admin.op("key_create", name="short-lived", role="viewer", environment=ENVIRONMENT)
+        return {"key": made["id"], "reason": "gone"}
+
+
+def operations(*kinds):
+    """Names of the operations of these kinds (none named = all but streams, which have no end)."""
+    return [op.name for op in table.operations().values() if op.kind in (kinds or ("MEMORY", "READ", "CHANGE"))]
