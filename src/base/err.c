@@ -4,6 +4,7 @@
  * that a caller may build the new message from the old one. Text that does not fit is cut where a
  * character ends: an error goes into JSON answers, which must stay UTF-8.
  */
+#define ERR_IMPLEMENTATION
 #include "base/err.h"
 
 #include <stdio.h>

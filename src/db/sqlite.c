@@ -333,6 +333,7 @@ static int open_handle(struct sqlite_db *db, const char *name, int flags, struct
 static int pragma_int(struct sqlite_db *db, const char *sql, int64_t *ret, struct err *err) {
     struct db_stmt *stmt;
 
+    *ret = 0;
     int r = sqlite_prepare(&db->base, sql, &stmt, err);
     if (r < 0) return r;
     r = sqlite_step(stmt, err);

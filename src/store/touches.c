@@ -9,25 +9,18 @@
     "SELECT t.seq, t.agent, t.environment, t.keys FROM (SELECT DISTINCT seq, " columns " FROM " table                  \
     " WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) t "
 
-static const char touches_sql[] = "SELECT u.seq, u.agent, u.environment, u.keys FROM (" TOUCH_BRANCH(
-    "agent, '' AS environment, 0 AS keys",
-    "agen"
-    "t_"
-    "log") "UNION " TOUCH_BRANCH("agent, '' AS environment, 0 AS keys",
-                                 "versions") "UNION " TOUCH_BRANCH("'' AS agent, environment, 0 AS keys",
-                                                                   "environment_log") "UNION " TOUCH_BRANCH("agent, "
-                                                                                                            "environmen"
-                                                                                                            "t, 0 AS "
-                                                                                                            "keys",
-                                                                                                            "deployment"
-                                                                                                            "s") "UNION"
-                                                                                                                 " " TOUCH_BRANCH("agent, environment, 0 AS "
-                                                                                                                                  "keys",
-                                                                                                                                  "hold_log") "UNION"
-                                                                                                                                              " " TOUCH_BRANCH("agent, environment, 0 AS keys", "override_log") "UNION " TOUCH_BRANCH(
-                                                                                                                                                  "'' AS agent, '' AS environment, 1 AS keys",
-                                                                                                                                                  "keys") "UNION " TOUCH_BRANCH("'' AS agent, '' AS environment, 1 AS keys",
-                                                                                                                                                                                "key_revocations") ") u ORDER BY u.seq, u.agent, u.environment, u.keys LIMIT $3";
+/* clang-format off */
+static const char touches_sql[] = "SELECT u.seq, u.agent, u.environment, u.keys FROM ("
+    TOUCH_BRANCH("agent, '' AS environment, 0 AS keys", "agent_log") "UNION "
+    TOUCH_BRANCH("agent, '' AS environment, 0 AS keys", "versions") "UNION "
+    TOUCH_BRANCH("'' AS agent, environment, 0 AS keys", "environment_log") "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS keys", "deployments") "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS keys", "hold_log") "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS keys", "override_log") "UNION "
+    TOUCH_BRANCH("'' AS agent, '' AS environment, 1 AS keys", "keys") "UNION "
+    TOUCH_BRANCH("'' AS agent, '' AS environment, 1 AS keys", "key_revocations")
+    ") u ORDER BY u.seq, u.agent, u.environment, u.keys LIMIT $3";
+/* clang-format on */
 
 static int read_touch(struct db_stmt *stmt, struct arena *arena, void *ret, struct err *err) {
     struct row row = ROW_INIT(stmt, arena);
