@@ -37,7 +37,7 @@ struct decision {
     struct position position;
 };
 
-/* 0 or one of the outcomes above. */
+/* 0 or one of the outcomes above; what is unknown is told agent first. */
 int resolve(const struct snapshot *snapshot, const struct resolve_question *question, struct decision *ret) MUST_CHECK;
 
 /* Bucket of a user: MurmurHash3 x86 32-bit, seed 0, over UTF-8 `salt "/" key`; bucket = (hash * 100000) >> 32, 0 … 99999. */
@@ -48,11 +48,12 @@ void resolve_unit(struct slice salt, struct slice targeting_key, char ret[UNIT_T
 
 /* Bytes that decision_write() will append at most. */
 size_t decision_size(const struct decision *decision);
-/* Appends the decision's JSON (contract, "The decision"): agent, environment, version, arm, config_hash, reason, override?, position, unit? , config, flags.
- * With room reserved it does not allocate. */
+/* Appends the decision's JSON (contract, "The decision"): agent, environment, version, arm, config_hash, reason, override?, position, unit?,
+ * config, flags. With decision_size() bytes reserved it does not allocate. */
 void decision_write(const struct decision *decision, struct str *out);
-/* Writes the same members and `explain`: every rule looked at with its inputs and result, and the deployment record behind the ref.
- * An object into `jw` under `key`. */
+/* Appends the same members and `explain`: {rules: [{rule: "override", name, version, keys: <how many>, matched}, {rule: "ref", version, matched}],
+ * deployment: {id, version, previous?, kind, reason, by, at, seq}, bucket?, salt, held}. Rules stand in the order in which they were
+ * looked at, up to the one that chose; the bucket needs a targeting key. An element of the array that is open in `jw`, or its top value. */
 void decision_explain(const struct decision *decision, struct jw *jw);
 
 #endif

@@ -8,7 +8,7 @@
  * Publishing is one atomic pointer swap; the old snapshot is freed when its last reader has let go (publisher.h).
  *
  * Invariants: an entry's version objects outlive it; an entry is found by (environment, agent) in O(1) with
- * at most three dependent cache misses at any number of agents; two snapshots with the same truth answer the same bytes.
+ * at most three dependent cache misses at any number of agents (two when both names together have at most 41 bytes); two snapshots with the same truth answer the same bytes.
  */
 #ifndef SERIN_SNAPSHOT_SNAPSHOT_H
 #define SERIN_SNAPSHOT_SNAPSHOT_H
@@ -20,12 +20,13 @@
 
 struct snapshot;
 
-/* A served configuration, shared by all entries that serve it. Counted. */
+/* A served configuration, shared by all entries that serve it. Counted. The text of decision_tail lies right behind the struct. */
 struct snapshot_version {
     int64_t number;
-    struct slice agent; /* owned by this object */
+    struct slice decision_tail; /* how every decision for it ends: `"config":{…},"flags":{}}` */
+    struct slice config;        /* canonical bytes, a part of decision_tail */
+    struct slice agent;         /* owned by this object */
     struct sha256 content_hash, config_hash;
-    struct slice config; /* canonical bytes */
 };
 
 /* An override that names users exactly. */
@@ -33,18 +34,26 @@ struct snapshot_override {
     struct slice name;
     const struct snapshot_version *version;
     uint32_t key_count;
-    /* keys are found by snapshot_entry_override() */
+    const char
+        *keys; /* key_count texts one after the other, each with its NUL, sorted; found by snapshot_entry_override() */
+    struct slice decision_head; /* how a decision by this override begins */
 };
 
-/* What one environment serves for one agent. */
+/* What one environment serves for one agent. The texts of the names and of decision_head lie right behind the struct. */
 struct snapshot_entry {
-    struct slice agent, environment;
-    const struct snapshot_version *version; /* what the ref serves */
-    struct deployment deployment;           /* the move behind the ref; strings owned by the entry */
-    bool held;
-    const struct snapshot_override *overrides;
+    const struct snapshot_version *version;    /* what the ref serves */
+    const struct snapshot_override *overrides; /* in order of name; NULL when there is none */
+    struct slice agent, environment;           /* parts of one text, see snapshot_entry_salt() */
+    struct slice decision_head; /* how a decision by the ref begins: `{"agent":…` to `"reason":"DEPLOYED",` */
     uint32_t override_count;
+    bool held;
+    struct deployment deployment; /* the move behind the ref; strings owned by the entry */
 };
+
+/* "agent/environment": the salt of buckets and units outside a rollout. */
+static inline struct slice snapshot_entry_salt(const struct snapshot_entry *entry) {
+    return (struct slice){entry->agent.ptr, entry->agent.len + 1 + entry->environment.len};
+}
 
 /* A key, as the data plane needs it. */
 struct snapshot_key {
@@ -61,6 +70,14 @@ struct position snapshot_position(const struct snapshot *snapshot);
 /* NULL when the environment serves no version of that agent. */
 const struct snapshot_entry *snapshot_find(const struct snapshot *snapshot, struct slice environment,
                                            struct slice agent);
+/* The same, with what most resolves need to know of the entry, so that it need not be read for that. */
+struct snapshot_served {
+    const struct snapshot_entry *entry;
+    const struct snapshot_version *version; /* entry->version */
+    bool has_overrides;                     /* entry->override_count > 0 */
+};
+bool snapshot_look(const struct snapshot *snapshot, struct slice environment, struct slice agent,
+                   struct snapshot_served *ret);
 bool snapshot_has_agent(const struct snapshot *snapshot, struct slice agent);
 bool snapshot_has_environment(const struct snapshot *snapshot, struct slice environment);
 /* The override that names this key exactly, or NULL. The first in order of name wins. */
@@ -68,7 +85,7 @@ const struct snapshot_override *snapshot_entry_override(const struct snapshot_en
 /* Keys in force. By the key's id, or by the hash of the whole secret (for the bootstrap key, which has no id inside). */
 const struct snapshot_key *snapshot_key_by_id(const struct snapshot *snapshot, struct slice id);
 const struct snapshot_key *snapshot_key_by_hash(const struct snapshot *snapshot, const struct sha256 *hash);
-/* Changes with every change to keys; a cached check of a key holds while it stays the same. */
+/* Made from what the keys in force are: a cached check of a key holds while it stays the same, over any publishing and rebuilding. */
 uint64_t snapshot_keys_generation(const struct snapshot *snapshot);
 size_t snapshot_entry_count(const struct snapshot *snapshot);
 size_t snapshot_agent_count(const struct snapshot *snapshot);
@@ -76,6 +93,11 @@ size_t snapshot_agent_count(const struct snapshot *snapshot);
  * it answers other than 0, and answers that. */
 int snapshot_each(const struct snapshot *snapshot, const char *environment,
                   int (*each)(void *ctx, const struct snapshot_entry *entry), void *ctx) MUST_CHECK;
+
+/* Appends the entry as readers of the snapshot and the stream see it: {agent, environment, version, config_hash, content_hash,
+ * deployment: {id, kind, version, previous?, reason, by, at}, held, overrides: [{name, version, keys}], config,
+ * versions: {"<n>": {config_hash, config}}}, where `versions` are those of overrides that differ from the entry's own. */
+void snapshot_entry_write(const struct snapshot_entry *entry, struct str *out);
 
 /* ---- building ---- */
 
@@ -96,7 +118,7 @@ struct snapshot_entry_spec {
     const struct snapshot_override_spec *overrides; /* in order of name */
     size_t override_count;
     const struct version *const *versions; /* with config bytes: deployment.version and each override's version */
-    size_t version_count; /* those already in the base snapshot under the same agent and number may be left out */
+    size_t version_count;                  /* those that snapshot_edit_knows_version() knows may be left out */
 };
 
 struct snapshot_edit;
@@ -107,9 +129,10 @@ DEFINE_CLEANUP(struct snapshot_edit *, snapshot_edit_free)
 int snapshot_edit_agent(struct snapshot_edit *edit, const char *agent) MUST_CHECK; /* the agent exists */
 int snapshot_edit_environment(struct snapshot_edit *edit,
                               const char *environment) MUST_CHECK; /* the environment exists */
-/* 0, NO_MEMORY, or INTERNAL when a version it needs was neither given nor known. On failure the edit is as before. */
+/* Puts the entry in the place of the one that the edit has for this agent and environment; both exist from then on. 0, NO_MEMORY, or INTERNAL
+ * when a version it needs was neither given nor known. On failure the edit is as before. */
 int snapshot_edit_entry(struct snapshot_edit *edit, const struct snapshot_entry_spec *spec, struct err *err) MUST_CHECK;
-/* Whether a version object of that number is already shared with the base, so that its config need not be loaded again. */
+/* Whether a version object of that number is served by the base or the edit, so that its config need not be loaded again. */
 bool snapshot_edit_knows_version(const struct snapshot_edit *edit, const char *agent, int64_t number);
 int snapshot_edit_keys(struct snapshot_edit *edit, const struct key *keys, size_t count,
                        struct err *err) MUST_CHECK; /* replaces all; revoked ones are left out */

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How long a resolve takes inside the process, and what the snapshot weighs.
+ *
+ * Agents are asked in random order, so that among many of them entries and configurations come from memory and not from the processor's
+ * caches; the questions themselves lie in the order in which they are asked, as a request's bytes do. Times are
+ * medians over batches of 64 calls. Each figure is taken twice: `flow`, calls one after the other, which the processor overlaps, and `chain`,
+ * where every question waits for the answer before it, so that nothing overlaps.
+ *
+ * Usage: bench-resolve-inproc [--json]
+ */
+#include "resolve/resolve.h"
+#include "snapshot/publisher.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONFIG_BYTES 3000
+#define BATCH 64
+#define BATCHES 2048
+#define CALLS (BATCH * BATCHES)
+#define DEPLOYS 1001
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *bytes, size_t size);
+void *__real_aligned_alloc(size_t align, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *bytes, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+
+static uint64_t allocations;
+
+void *__wrap_malloc(size_t size) {
+    allocations++;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size) {
+    allocations++;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *bytes, size_t size) {
+    allocations++;
+    return __real_realloc(bytes, size);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t size) {
+    allocations++;
+    return __real_aligned_alloc(align, size);
+}
+
+static void must(bool ok, const char *what) {
+    if (ok) return;
+    fprintf(stderr, "bench-resolve-inproc: %s failed\n", what);
+    exit(1);
+}
+
+static double now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static uint64_t next_random(uint64_t *state) {
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *state >> 33;
+}
+
+static size_t resident_bytes(void) {
+    long total = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    must(file && fscanf(file, "%ld %ld", &total, &resident) == 2, "reading /proc/self/statm");
+    fclose(file);
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t count) {
+    qsort(values, count, sizeof(*values), compare_doubles);
+    return values[count / 2];
+}
+
+/* ---- the world ---- */
+
+/* As small as a question can be, so that reading the questions does not drive the snapshot out of the caches. */
+struct asked {
+    char agent[16], key[16]; /* both full, neither with a NUL */
+};
+
+struct world {
+    struct publisher *publisher;
+    unsigned agents;
+    struct asked *asked; /* CALLS of them */
+    size_t resident;
+};
+
+static void agent_name(unsigned i, char ret[17]) {
+    snprintf(ret, 17, "agent-%010u", i);
+}
+
+static void put_agent(struct snapshot_edit *edit, unsigned i, int64_t number, int64_t seq) {
+    char name[17], config[CONFIG_BYTES + 1];
+    struct err err;
+    agent_name(i, name);
+    int head = snprintf(config, sizeof(config), "{\"model\":\"m\",\"system_prompt\":\"%u of %" PRId64 " ", i, number);
+    memset(config + head, 'p', (size_t)(CONFIG_BYTES - head));
+    memcpy(config + CONFIG_BYTES - 2, "\"}", 3);
+    struct version version = {.agent = name, .number = number, .config = {config, CONFIG_BYTES}};
+    const struct version *versions[] = {&version};
+    const struct snapshot_entry_spec spec = {
+        .deployment = {.id = "0191f1c4-5d2e-7c3a-9b1f-0123456789ab",
+                       .agent = name,
+                       .environment = "production",
+                       .version = number,
+                       .previous = number - 1,
+                       .reason = "a line of text that says why",
+                       .created_by = "0191f1c4-5d2e-7c3a-9b1f-ba9876543210",
+                       .seq = seq},
+        .versions = versions,
+        .version_count = 1,
+    };
+    must(snapshot_edit_entry(edit, &spec, &err) == 0, "snapshot_edit_entry");
+}
+
+static double publish_agents(struct publisher *publisher, unsigned from, unsigned to, int64_t number, int64_t seq) {
+    double start = now_ns();
+    struct snapshot *base = publisher_get(publisher), *next;
+    struct snapshot_edit *edit;
+    must(snapshot_edit_new(base, &edit) == 0, "snapshot_edit_new");
+    for (unsigned i = from; i < to; i++)
+        put_agent(edit, i, number, seq);
+    must(snapshot_edit_finish(edit, (struct position){1, seq}, &next) == 0, "snapshot_edit_finish");
+    snapshot_unref(base);
+    publisher_publish(publisher, next);
+    return now_ns() - start;
+}
+
+static void make_questions(struct world *world) {
+    uint64_t random = 42;
+    world->asked = calloc(CALLS, sizeof(*world->asked));
+    must(world->asked, "calloc");
+    for (size_t i = 0; i < CALLS; i++) {
+        char text[17];
+        agent_name((unsigned)(next_random(&random) % world->agents), text);
+        memcpy(world->asked[i].agent, text, 16);
+        snprintf(text, sizeof(text), "user-%011u", (unsigned)(next_random(&random) % 1000000));
+        memcpy(world->asked[i].key, text, 16);
+    }
+}
+
+static void world_init(struct world *world, unsigned agents) {
+    *world = (struct world){.agents = agents};
+    size_t before = resident_bytes();
+    must(publisher_new(&world->publisher) == 0, "publisher_new");
+    publish_agents(world->publisher, 0, agents, 1, 1);
+    world->resident = resident_bytes() - before;
+    make_questions(world);
+}
+
+static void world_deinit(struct world *world) {
+    publisher_free(world->publisher);
+    free(world->asked);
+}
+
+/* ---- measuring ---- */
+
+struct call {
+    const struct snapshot *snapshot;
+    struct str out;
+    bool write;
+    size_t mask; /* 0, hidden from the compiler: what it masks counts as needed */
+    bool chain;
+};
+
+static double measure(const struct world *world, struct call *call) {
+    static double times[BATCHES];
+    size_t depends = 0, sum = 0;
+    for (size_t b = 0; b < BATCHES; b++) {
+        double start = now_ns();
+        for (size_t i = b * BATCH; i < (b + 1) * BATCH; i++) {
+            const struct asked *asked = world->asked + i + depends;
+            const struct resolve_question question = {
+                .agent = {asked->agent, 16}, .environment = SLICE_LIT("production"), .targeting_key = {asked->key, 16}};
+            struct decision decision;
+            must(resolve(call->snapshot, &question, &decision) == 0, "resolve");
+            sum += (size_t)decision.version;
+            if (call->write) {
+                str_clear(&call->out);
+                decision_write(&decision, &call->out);
+                sum += (size_t)call->out.data[call->out.len - 20];
+            }
+            if (call->chain) depends = sum & call->mask;
+        }
+        times[b] = (now_ns() - start) / BATCH;
+    }
+    return median(times, BATCHES);
+}
+
+struct figures {
+    unsigned agents;
+    double resolve_flow, resolve_chain, write_flow, write_chain;
+    double deploy_us, memory_ratio;
+    uint64_t allocations;
+};
+
+static struct figures measure_world(unsigned agents) {
+    struct world world;
+    struct figures figures = {.agents = agents};
+    volatile size_t zero = 0;
+    world_init(&world, agents);
+    struct publisher_borrow borrow = publisher_borrow(world.publisher);
+    struct call call = {.snapshot = borrow.snapshot, .mask = zero};
+    str_reserve(&call.out, 2 * CONFIG_BYTES);
+    must(!call.out.failed, "str_reserve");
+
+    uint64_t before = allocations;
+    figures.resolve_flow = measure(&world, &call);
+    call.chain = true;
+    figures.resolve_chain = measure(&world, &call);
+    call.write = true;
+    figures.write_chain = measure(&world, &call);
+    call.chain = false;
+    figures.write_flow = measure(&world, &call);
+    figures.allocations = allocations - before;
+    publisher_return(world.publisher, borrow);
+    str_deinit(&call.out);
+
+    static double deploys[DEPLOYS];
+    uint64_t random = 7;
+    for (int64_t i = 0; i < DEPLOYS; i++) {
+        unsigned agent = (unsigned)(next_random(&random) % agents);
+        deploys[i] = publish_agents(world.publisher, agent, agent + 1, i + 2, i + 2) / 1000;
+    }
+    figures.deploy_us = median(deploys, DEPLOYS);
+    figures.memory_ratio = (double)world.resident / ((double)agents * CONFIG_BYTES);
+    world_deinit(&world);
+    return figures;
+}
+
+static void print_table(const struct figures *figures, size_t count) {
+    printf("median ns in process, configurations of %d bytes, random order\n\n", CONFIG_BYTES);
+    printf("%8s  %15s  %27s  %11s  %13s  %14s\n", "", "resolve", "resolve and write", "", "deploy to", "resident /");
+    printf("%8s  %6s  %7s  %12s  %13s  %11s  %13s  %14s\n", "agents", "flow", "chain", "flow", "chain", "allocations",
+           "visible (us)", "served bytes");
+    for (size_t i = 0; i < count; i++) {
+        const struct figures *f = figures + i;
+        printf("%8u  %6.1f  %7.1f  %12.1f  %13.1f  %11" PRIu64 "  %13.1f  %14.2f\n", f->agents, f->resolve_flow,
+               f->resolve_chain, f->write_flow, f->write_chain, f->allocations, f->deploy_us, f->memory_ratio);
+    }
+}
+
+static void print_json(const struct figures *figures, size_t count) {
+    printf("{\"bench\":\"resolve_inproc\",\"config_bytes\":%d,\"rows\":[", CONFIG_BYTES);
+    for (size_t i = 0; i < count; i++) {
+        const struct figures *f = figures + i;
+        printf("%s{\"agents\":%u,\"resolve_flow_ns\":%.1f,\"resolve_chain_ns\":%.1f,\"write_flow_ns\":%.1f,"
+               "\"write_chain_ns\":%.1f,\"allocations\":%" PRIu64 ",\"deploy_us\":%.1f,\"memory_ratio\":%.2f}",
+               i ? "," : "", f->agents, f->resolve_flow, f->resolve_chain, f->write_flow, f->write_chain,
+               f->allocations, f->deploy_us, f->memory_ratio);
+    }
+    printf("]}\n");
+}
+
+int main(int argc, char **argv) {
+    static const unsigned sizes[] = {10, 1000, 10000, 100000};
+    struct figures figures[ARRAY_LEN(sizes)];
+    bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
+    if (argc > 1 && !json) {
+        fprintf(stderr, "usage: bench-resolve-inproc [--json]\n");
+        return 2;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        figures[i] = measure_world(sizes[i]);
+    if (json)
+        print_json(figures, ARRAY_LEN(sizes));
+    else
+        print_table(figures, ARRAY_LEN(sizes));
+    return 0;
+}
