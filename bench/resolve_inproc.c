@@ -73,11 +73,13 @@ static uint64_t next_random(uint64_t *state) {
 }
 
 static size_t resident_bytes(void) {
-    long total = 0, resident = 0;
+    char line[200];
     FILE *file = fopen("/proc/self/statm", "r");
-    must(file && fscanf(file, "%ld %ld", &total, &resident) == 2, "reading /proc/self/statm");
+    must(file && fgets(line, sizeof(line), file), "reading /proc/self/statm");
     fclose(file);
-    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+    char *second = strchr(line, ' ');
+    must(second, "finding the resident pages");
+    return strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static int compare_doubles(const void *a, const void *b) {

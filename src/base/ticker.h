@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The allocation ticker, for tests only: lets the n-th allocation fail, so that a test can walk through
- * every place where memory may end. A test program that links `ticker_dep` has malloc, calloc and realloc
+ * every place where memory may end. A test program that links `ticker_dep` has malloc, calloc, realloc and aligned_alloc
  * of all its objects (and jansson's) counted. One thread.
  *
  *     for (size_t n = 1;; n++) {

@@ -94,7 +94,7 @@ static void set_order(struct key_set *set) {
     qsort(set->by_id, set->used, sizeof(*set->by_id), compare_ids);
     for (size_t i = 0; i < set->used; i++)
         set->by_hash[i] = set->by_id + i;
-    qsort(set->by_hash, set->used, sizeof(*set->by_hash), compare_hashes);
+    qsort(set->by_hash, set->used, sizeof(struct snapshot_key *), compare_hashes);
 }
 
 int key_set_new(const struct key *keys, size_t count, struct key_set **ret, struct err *err) {
@@ -110,7 +110,7 @@ int key_set_new(const struct key *keys, size_t count, struct key_set **ret, stru
     if (!set) return err_no_memory(err);
     set->count = 1;
     set->by_id = arena_array(&set->arena, used, sizeof(*set->by_id));
-    set->by_hash = arena_array(&set->arena, used, sizeof(*set->by_hash));
+    set->by_hash = arena_array(&set->arena, used, sizeof(struct snapshot_key *));
     if (!set->by_id || !set->by_hash) return err_no_memory(err);
     for (size_t i = 0; i < count; i++) {
         if (keys[i].revoked_at) continue;

@@ -57,7 +57,7 @@ static struct roster *roster_unref(struct roster *roster) {
 
 /* Takes a count of `environment`. */
 static struct roster *roster_new(struct named *environment, size_t capacity, uint64_t stamp) {
-    struct roster *roster = malloc(sizeof(*roster) + capacity * sizeof(roster->agents[0]));
+    struct roster *roster = malloc(sizeof(*roster) + capacity * sizeof(struct named *));
     if (!roster) return NULL;
     *roster = (struct roster){.count = 1, .stamp = stamp, .environment = environment, .capacity = capacity};
     count_up(&environment->item.count);
@@ -79,7 +79,7 @@ static int roster_prepare(struct roster **roster, uint64_t stamp) {
     size_t capacity = from->used < from->capacity ? from->capacity : from->capacity * 2;
     struct roster *copy = roster_new(from->environment, capacity, stamp);
     if (!copy) return -ERR_NO_MEMORY;
-    memcpy(copy->agents, from->agents, from->used * sizeof(from->agents[0]));
+    memcpy(copy->agents, from->agents, from->used * sizeof(struct named *));
     copy->used = from->used;
     roster_unref(from);
     *roster = copy;
@@ -97,7 +97,7 @@ void roster_add(struct roster *roster, const struct named *agent) {
                 at = middle;
         }
     }
-    memmove(roster->agents + at + 1, roster->agents + at, (roster->used - at) * sizeof(roster->agents[0]));
+    memmove(roster->agents + at + 1, roster->agents + at, (roster->used - at) * sizeof(struct named *));
     roster->agents[at] = agent;
     roster->used++;
 }
@@ -190,7 +190,7 @@ int rosters_prepare(struct rosters **rosters, struct slice environment, uint64_t
 void rosters_put(struct rosters *rosters, struct roster_place *place) {
     if (!place->fresh) return;
     struct roster **at = rosters->items + place->index;
-    memmove(at + 1, at, (rosters->used - place->index) * sizeof(*at));
+    memmove(at + 1, at, (rosters->used - place->index) * sizeof(struct roster *));
     *at = place->roster;
     rosters->used++;
     place->fresh = false;

@@ -329,7 +329,8 @@ static int put_first(struct snapshot *next, struct entry **entry) {
     }
     roster_add(place.roster, agent);
     rosters_put(next->rosters, &place);
-    table_put(next->entries, &TAKE_PTR(*entry)->item);
+    table_put(next->entries, &(*entry)->item);
+    *entry = NULL;
     return 0;
 }
 
@@ -337,7 +338,7 @@ int snapshot_edit_entry(struct snapshot_edit *edit, const struct snapshot_entry_
     struct snapshot *next = edit->next;
     _cleanup_(entry_unrefp) struct entry *entry = NULL;
     int r = make_entry(edit, spec, &entry, err);
-    if (r < 0) return r;
+    if (!entry) return r;
     if (table_prepare(&next->entries, entry->item.hash, next->stamp) < 0) return err_no_memory(err);
     if (snapshot_find(next, entry->shown.environment, entry->shown.agent)) {
         table_put(next->entries, &TAKE_PTR(entry)->item);

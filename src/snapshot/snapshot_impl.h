@@ -241,7 +241,7 @@ struct override_slot {
 extern const struct table_kind entry_kind;
 
 static inline struct entry *entry_of(const struct snapshot_entry *shown) {
-    return (struct entry *)((char *)(uintptr_t)shown - offsetof(struct entry, shown));
+    return (struct entry *)(void *)((char *)(uintptr_t)shown - offsetof(struct entry, shown));
 }
 
 /* `versions` are all that the spec needs, each once, in order of number; the entry counts itself in. */

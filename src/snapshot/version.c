@@ -8,7 +8,7 @@ struct version_object {
 };
 
 static struct version_object *object_of(const struct snapshot_version *shown) {
-    return (struct version_object *)((char *)(uintptr_t)shown - offsetof(struct version_object, shown));
+    return (struct version_object *)(void *)((char *)(uintptr_t)shown - offsetof(struct version_object, shown));
 }
 
 static struct slice append(char **at, struct slice bytes) {

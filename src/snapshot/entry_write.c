@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "base/jw.h"
+#include "snapshot/snapshot_impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void write_hash(struct jw *jw, const char *key, const struct sha256 *hash) {
+    char text[HASH_TEXT_SIZE];
+    sha256_text(hash, text);
+    jw_text(jw, key, text);
+}
+
+static void write_deployment(struct jw *jw, const struct deployment *deployment) {
+    char at[CLOCK_TEXT_SIZE];
+    clock_text(deployment->created_at, at);
+    jw_object(jw, "deployment");
+    jw_text(jw, "id", deployment->id);
+    jw_text(jw, "kind", deployment_kind_name(deployment->kind));
+    jw_int(jw, "version", deployment->version);
+    if (deployment->previous) jw_int(jw, "previous", deployment->previous);
+    jw_text(jw, "reason", deployment->reason);
+    jw_text(jw, "by", deployment->created_by);
+    jw_text(jw, "at", at);
+    jw_end_object(jw);
+}
+
+static void write_override(struct jw *jw, const struct snapshot_override *override) {
+    jw_object(jw, NULL);
+    jw_slice(jw, "name", override->name);
+    jw_int(jw, "version", override->version->number);
+    jw_array(jw, "keys");
+    const char *key = override->keys;
+    for (uint32_t i = 0; i < override->key_count; i++, key += strlen(key) + 1)
+        jw_text(jw, NULL, key);
+    jw_end_array(jw);
+    jw_end_object(jw);
+}
+
+static void write_other_version(struct jw *jw, const struct snapshot_version *version) {
+    char number[24];
+    snprintf(number, sizeof(number), "%" PRId64, version->number);
+    jw_object(jw, number);
+    write_hash(jw, "config_hash", &version->config_hash);
+    jw_raw(jw, "config", version->config);
+    jw_end_object(jw);
+}
+
+void snapshot_entry_write(const struct snapshot_entry *entry, struct str *out) {
+    const struct entry *whole = entry_of(entry);
+    struct jw jw = JW_INIT(out);
+    jw_object(&jw, NULL);
+    jw_slice(&jw, "agent", entry->agent);
+    jw_slice(&jw, "environment", entry->environment);
+    jw_int(&jw, "version", entry->version->number);
+    write_hash(&jw, "config_hash", &entry->version->config_hash);
+    write_hash(&jw, "content_hash", &entry->version->content_hash);
+    write_deployment(&jw, &entry->deployment);
+    jw_bool(&jw, "held", entry->held);
+    jw_array(&jw, "overrides");
+    for (uint32_t i = 0; i < entry->override_count; i++)
+        write_override(&jw, entry->overrides + i);
+    jw_end_array(&jw);
+    jw_raw(&jw, "config", entry->version->config);
+    jw_object(&jw, "versions");
+    for (uint32_t i = 0; i < whole->version_count; i++)
+        if (whole->versions[i] != entry->version) write_other_version(&jw, whole->versions[i]);
+    jw_end_object(&jw);
+    jw_end_object(&jw);
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/test_world.h"
+
+#include "base/clock.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define NEEDED_MAX (TEST_OVERRIDES_MAX + 1)
+#define TEST_EPOCH INT64_C(1764000000000000)
+
+void test_config(const char *agent, int64_t number, struct str *out) {
+    str_printf(out, "{\"model\":\"m-%" PRId64 "\",\"system_prompt\":\"You are %s.\\nBe brief: \\\"%" PRId64 "\\\".\"}",
+               number, agent, number);
+}
+
+static struct sha256 made_up_hash(const char *what, const char *agent, int64_t number) {
+    struct sha256 hash = {{0}};
+    char text[200];
+    int len = snprintf(text, sizeof(text), "%s %s %" PRId64, what, agent, number);
+    assert_int_equal(sha256_bytes(text, (size_t)len, &hash), 0);
+    return hash;
+}
+
+struct sha256 test_config_hash(const char *agent, int64_t number) {
+    return made_up_hash("config", agent, number);
+}
+
+struct sha256 test_content_hash(const char *agent, int64_t number) {
+    return made_up_hash("content", agent, number);
+}
+
+static size_t overrides_of(const struct test_entry *entry) {
+    size_t count = 0;
+    while (count < TEST_OVERRIDES_MAX && entry->overrides[count].name)
+        count++;
+    return count;
+}
+
+static size_t keys_of(const struct test_override *override) {
+    size_t count = 0;
+    while (override->keys[count])
+        count++;
+    return count;
+}
+
+static const char *reason_of(const struct test_entry *entry) {
+    return entry->reason ? entry->reason : "because";
+}
+
+/* Every version that the entry needs, as often as it needs it; GIVE_OTHERS shifts all numbers. */
+struct given {
+    struct version versions[NEEDED_MAX];
+    const struct version *pointers[NEEDED_MAX];
+    struct str configs[NEEDED_MAX];
+    size_t count;
+};
+
+static void given_add(struct given *given, const char *agent, int64_t number) {
+    struct str *config = given->configs + given->count;
+    struct version *version = given->versions + given->count;
+    test_config(agent, number, config);
+    *version = (struct version){
+        .agent = agent,
+        .number = number,
+        .config_hash = test_config_hash(agent, number),
+        .content_hash = test_content_hash(agent, number),
+        .config = str_slice(config),
+        .size = (int64_t)config->len,
+    };
+    given->pointers[given->count++] = version;
+}
+
+static void given_init(struct given *given, const struct test_entry *entry, enum test_given which) {
+    int64_t shift = which == GIVE_OTHERS ? 1000 : 0;
+    *given = (struct given){.count = 0};
+    if (which == GIVE_NONE) return;
+    for (size_t i = 0; i < overrides_of(entry); i++)
+        given_add(given, entry->agent, entry->overrides[i].version + shift);
+    given_add(given, entry->agent, entry->version + shift);
+}
+
+static void given_deinit(struct given *given) {
+    for (size_t i = 0; i < NEEDED_MAX; i++)
+        str_deinit(given->configs + i);
+}
+
+int test_put(struct snapshot_edit *edit, const struct test_entry *entry, enum test_given which, struct err *err) {
+    struct given given;
+    struct snapshot_override_spec overrides[TEST_OVERRIDES_MAX];
+    char id[32];
+    snprintf(id, sizeof(id), "move-%" PRId64, entry->seq);
+    for (size_t i = 0; i < overrides_of(entry); i++)
+        overrides[i] = (struct snapshot_override_spec){entry->overrides[i].name, entry->overrides[i].version,
+                                                       entry->overrides[i].keys};
+    given_init(&given, entry, which);
+    const struct snapshot_entry_spec spec = {
+        .deployment = {.id = id,
+                       .agent = entry->agent,
+                       .environment = entry->environment,
+                       .version = entry->version,
+                       .previous = entry->previous,
+                       .kind = entry->kind,
+                       .reason = reason_of(entry),
+                       .created_by = "key-1",
+                       .created_at = TEST_EPOCH + entry->seq * 1000000,
+                       .seq = entry->seq},
+        .held = entry->held,
+        .overrides = overrides,
+        .override_count = overrides_of(entry),
+        .versions = given.pointers,
+        .version_count = given.count,
+    };
+    int r = snapshot_edit_entry(edit, &spec, err);
+    given_deinit(&given);
+    return r;
+}
+
+struct snapshot *test_snapshot(struct snapshot *base, const struct test_entry *entries, size_t count) {
+    struct snapshot_edit *edit;
+    struct snapshot *next;
+    struct err err = ERR_INIT;
+    struct position position = snapshot_position(base);
+    assert_int_equal(snapshot_edit_new(base, &edit), 0);
+    for (size_t i = 0; i < count; i++) {
+        if (test_put(edit, entries + i, GIVE_ALL, &err) < 0) fail_msg("%s", err.message);
+        position = (struct position){1, entries[i].seq};
+    }
+    assert_int_equal(snapshot_edit_finish(edit, position, &next), 0);
+    return next;
+}
+
+struct snapshot *test_snapshot_of(const struct test_entry *entries, size_t count) {
+    struct snapshot *empty;
+    assert_int_equal(snapshot_new(&empty), 0);
+    struct snapshot *snapshot = test_snapshot(empty, entries, count);
+    snapshot_unref(empty);
+    return snapshot;
+}
+
+const struct test_override *test_override_of(const struct test_entry *entry, const char *targeting_key) {
+    for (size_t i = 0; i < overrides_of(entry); i++)
+        for (size_t k = 0; k < keys_of(entry->overrides + i); k++)
+            if (strcmp(entry->overrides[i].keys[k], targeting_key) == 0) return entry->overrides + i;
+    return NULL;
+}
+
+/* ---- what should be answered ---- */
+
+static void add_hash(struct str *out, const char *key, struct sha256 hash) {
+    char text[HASH_TEXT_SIZE];
+    sha256_text(&hash, text);
+    str_printf(out, "\"%s\":\"%s\",", key, text);
+}
+
+static void add_config(struct str *out, const struct test_entry *entry, int64_t number) {
+    str_add_text(out, "\"config\":");
+    test_config(entry->agent, number, out);
+}
+
+static void write_deployment(const struct test_entry *entry, struct str *out) {
+    static const char *const kinds[] = {"deploy", "rollback", "promote", "panic"};
+    char at[CLOCK_TEXT_SIZE];
+    clock_text(TEST_EPOCH + entry->seq * 1000000, at);
+    str_printf(out, "\"deployment\":{\"id\":\"move-%" PRId64 "\",\"kind\":\"%s\",\"version\":%" PRId64, entry->seq,
+               kinds[entry->kind], entry->version);
+    if (entry->previous) str_printf(out, ",\"previous\":%" PRId64, entry->previous);
+    str_add_text(out, ",\"reason\":");
+    str_add_json(out, reason_of(entry), strlen(reason_of(entry)));
+    str_printf(out, ",\"by\":\"key-1\",\"at\":\"%s\"},", at);
+}
+
+static void write_overrides(const struct test_entry *entry, struct str *out) {
+    str_add_text(out, "\"overrides\":[");
+    for (size_t i = 0; i < overrides_of(entry); i++) {
+        const struct test_override *override = entry->overrides + i;
+        str_printf(out, "%s{\"name\":\"%s\",\"version\":%" PRId64 ",\"keys\":[", i ? "," : "", override->name,
+                   override->version);
+        for (size_t k = 0; k < keys_of(override); k++) {
+            if (k) str_add_char(out, ',');
+            str_add_json(out, override->keys[k], strlen(override->keys[k]));
+        }
+        str_add_text(out, "]}");
+    }
+    str_add_text(out, "],");
+}
+
+/* The least version of an override above `after` that is not the entry's own, 0 when there is none. */
+static int64_t next_other(const struct test_entry *entry, int64_t after) {
+    int64_t least = 0;
+    for (size_t i = 0; i < overrides_of(entry); i++) {
+        int64_t number = entry->overrides[i].version;
+        if (number > after && number != entry->version && (!least || number < least)) least = number;
+    }
+    return least;
+}
+
+void test_write_entry(const struct test_entry *entry, struct str *out) {
+    str_printf(out, "{\"agent\":\"%s\",\"environment\":\"%s\",\"version\":%" PRId64 ",", entry->agent,
+               entry->environment, entry->version);
+    add_hash(out, "config_hash", test_config_hash(entry->agent, entry->version));
+    add_hash(out, "content_hash", test_content_hash(entry->agent, entry->version));
+    write_deployment(entry, out);
+    str_printf(out, "\"held\":%s,", entry->held ? "true" : "false");
+    write_overrides(entry, out);
+    add_config(out, entry, entry->version);
+    str_add_text(out, ",\"versions\":{");
+    for (int64_t number = next_other(entry, 0), first = number; number; number = next_other(entry, number)) {
+        str_printf(out, "%s\"%" PRId64 "\":{", number == first ? "" : ",", number);
+        add_hash(out, "config_hash", test_config_hash(entry->agent, number));
+        add_config(out, entry, number);
+        str_add_char(out, '}');
+    }
+    str_add_text(out, "}}");
+}
+
+void test_write_decision(const struct test_entry *entry, const struct test_override *override, const char *position,
+                         const char *unit, struct str *out) {
+    int64_t number = override ? override->version : entry->version;
+    str_printf(out, "{\"agent\":\"%s\",\"environment\":\"%s\",\"version\":%" PRId64 ",\"arm\":\"stable\",",
+               entry->agent, entry->environment, number);
+    add_hash(out, "config_hash", test_config_hash(entry->agent, number));
+    if (override)
+        str_printf(out, "\"reason\":\"OVERRIDE\",\"override\":\"%s\",", override->name);
+    else
+        str_add_text(out, "\"reason\":\"DEPLOYED\",");
+    str_printf(out, "\"position\":\"%s\",", position);
+    if (unit) str_printf(out, "\"unit\":\"%s\",", unit);
+    add_config(out, entry, number);
+    str_add_text(out, ",\"flags\":{}}");
+}
+
+uint64_t test_random(uint64_t *state) {
+    uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}

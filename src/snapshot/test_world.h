@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For tests of snapshot and resolve: entries described in a few words, and what the program should answer about
+ * them, written down a second time in the simplest way (printf, no shared code), so that a test compares two routes to one truth.
+ */
+#ifndef SERIN_SNAPSHOT_TEST_WORLD_H
+#define SERIN_SNAPSHOT_TEST_WORLD_H
+
+#include "snapshot/snapshot.h"
+
+#define TEST_OVERRIDES_MAX 8
+#define TEST_KEYS_MAX 16
+
+struct test_override {
+    const char *name;
+    int64_t version;
+    const char *keys[TEST_KEYS_MAX + 1]; /* NULL-terminated */
+};
+
+/* What one environment serves for one agent. Left out: reason "because", by "key-1", id "move-<seq>". */
+struct test_entry {
+    const char *agent, *environment;
+    int64_t version, previous, seq;
+    bool held;
+    enum deployment_kind kind;
+    const char *reason;
+    struct test_override overrides[TEST_OVERRIDES_MAX]; /* ends at the first without a name */
+};
+
+/* Which versions a test hands over. */
+enum test_given { GIVE_ALL, GIVE_NONE, GIVE_OTHERS };
+
+/* Puts the entry into the edit; the configuration of agent@n is test_config(). GIVE_OTHERS gives versions that it does not need. */
+int test_put(struct snapshot_edit *edit, const struct test_entry *entry, enum test_given given,
+             struct err *err) MUST_CHECK;
+/* A snapshot like `base` with those entries put, at position 1.<seq of the last>. Fails the test when it cannot be made. */
+struct snapshot *test_snapshot(struct snapshot *base, const struct test_entry *entries, size_t count);
+/* The same from an empty one. */
+struct snapshot *test_snapshot_of(const struct test_entry *entries, size_t count);
+
+/* The configuration of a version, and its hashes, made up from the agent's name and the number. */
+void test_config(const char *agent, int64_t number, struct str *out);
+struct sha256 test_config_hash(const char *agent, int64_t number);
+struct sha256 test_content_hash(const char *agent, int64_t number);
+
+/* The override that names the key, or NULL. */
+const struct test_override *test_override_of(const struct test_entry *entry, const char *targeting_key);
+/* What snapshot_entry_write() should append. */
+void test_write_entry(const struct test_entry *entry, struct str *out);
+/* What decision_write() should append at that position; `unit` NULL: no targeting key, which `override` is then, too. */
+void test_write_decision(const struct test_entry *entry, const struct test_override *override, const char *position,
+                         const char *unit, struct str *out);
+
+/* A generator of its own, so that a run can be repeated from its seed on any machine. */
+uint64_t test_random(uint64_t *state);
+
+#endif
