@@ -7,7 +7,7 @@
 #include "model/names.h"
 
 #include "base/str.h"
-#include "model/show.h"
+#include "model/model_impl.h"
 
 #include <string.h>
 

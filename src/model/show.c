@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "model/show.h"
-
-#include "base/str.h"
+#include "model/model_impl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +16,7 @@ const char *show_slice(struct slice text, char ret[SHOW_SIZE]) {
     bool valid = utf8_valid(text.ptr, text.len);
     size_t out = 0, in = 0;
 
+    if (secret_kind(text)) text = SLICE_LIT("(a secret, not shown)");
     while (in < text.len) {
         unsigned char c = (unsigned char)text.ptr[in];
         bool plain = c >= 0x20 && c != 0x7f && (c < 0x80 || valid);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "model/show.h"
-
-#include "base/str.h"
+#include "model/model_impl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
