@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The snapshot in step with the store. Catching up reads the touches behind the snapshot's position, rebuilds
+ * those entries in an edit, publishes, and then tells the listener, all under one lock, so that positions never go back
+ * and the listener hears changes in order. A failure leaves everything as it was; the next call begins at the same place.
+ */
+#include "ops/live.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOUCHES_MAX 1000
+#define PAGE 1000
+
+struct live {
+    struct live_options options;
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    struct position position; /* of the published snapshot; under the lock */
+    bool loaded;
+    live_listener listener;
+    void *listener_ctx;
+};
+
+int live_new(const struct live_options *options, struct live **ret, struct err *err) {
+    struct live *live = calloc(1, sizeof(*live));
+    if (!live) return err_no_memory(err);
+    live->options = *options;
+    pthread_mutex_init(&live->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&live->moved, &attributes);
+    pthread_condattr_destroy(&attributes);
+    *ret = live;
+    return 0;
+}
+
+struct live *live_free(struct live *live) {
+    if (!live) return NULL;
+    pthread_cond_destroy(&live->moved);
+    pthread_mutex_destroy(&live->lock);
+    free(live);
+    return NULL;
+}
+
+void live_listen(struct live *live, live_listener listener, void *ctx) {
+    live->listener = listener;
+    live->listener_ctx = ctx;
+}
+
+struct publisher *live_publisher(struct live *live) {
+    return live->options.publisher;
+}
+
+/* One catching up: an edit of the current snapshot, and what it was told. */
+struct step {
+    struct live *live;
+    struct snapshot_edit *edit;
+    struct arena arena;
+    struct position position;
+    struct store_touch *touches;
+    size_t touch_count;
+    bool more;
+};
+
+static int load_keys(struct step *step, struct store_tx *tx, struct err *err) {
+    struct key *keys;
+    size_t count;
+    int r = store_keys(tx, &step->arena, &keys, &count, err);
+    if (r < 0) return r;
+    return snapshot_edit_keys(step->edit, keys, count, err);
+}
+
+/* ---- the first load ---- */
+
+static int load_agents(struct step *step, struct store_tx *tx, struct err *err) {
+    const char *after = "";
+    struct agent *agents;
+    size_t count = PAGE;
+    while (count == PAGE) {
+        int r = store_agents(tx, after, PAGE, &step->arena, &agents, &count, err);
+        for (size_t i = 0; i < count && r == 0; i++)
+            r = snapshot_edit_agent(step->edit, agents[i].name);
+        if (r < 0) return r;
+        if (count) after = agents[count - 1].name;
+    }
+    return 0;
+}
+
+static int load_environments(struct step *step, struct store_tx *tx, struct err *err) {
+    struct environment *environments;
+    size_t count;
+    int r = store_environments(tx, &step->arena, &environments, &count, err);
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = snapshot_edit_environment(step->edit, environments[i].name);
+    return r;
+}
+
+static int load_refs(struct step *step, struct store_tx *tx, struct err *err) {
+    struct store_refs_query query = {.after_environment = "", .after_agent = "", .limit = PAGE};
+    struct deployment *refs;
+    size_t count = PAGE;
+    while (count == PAGE) {
+        int r = store_refs(tx, &query, &step->arena, &refs, &count, err);
+        for (size_t i = 0; i < count && r == 0; i++)
+            r = live_load_entry(tx, step->edit, refs[i].agent, refs[i].environment, 0, err);
+        if (r < 0) return r;
+        if (!count) break;
+        query.after_environment = refs[count - 1].environment;
+        query.after_agent = refs[count - 1].agent;
+    }
+    return 0;
+}
+
+static int load_all(void *arg, struct store_tx *tx, struct err *err) {
+    struct step *step = arg;
+    int64_t at;
+    int r = store_head(tx, &step->position, &at, err);
+    if (r == 0) r = load_agents(step, tx, err);
+    if (r == 0) r = load_environments(step, tx, err);
+    if (r == 0) r = load_refs(step, tx, err);
+    if (r == 0) r = load_keys(step, tx, err);
+    return r;
+}
+
+/* ---- a step behind the position ---- */
+
+static int load_touch(struct step *step, struct store_tx *tx, const struct store_touch *touch, struct err *err) {
+    int r = 0;
+    if (touch->keys) return load_keys(step, tx, err);
+    if (*touch->agent) r = snapshot_edit_agent(step->edit, touch->agent);
+    if (r == 0 && *touch->environment) r = snapshot_edit_environment(step->edit, touch->environment);
+    if (r < 0) return err_no_memory(err);
+    if (!*touch->agent || !*touch->environment) return 0;
+    r = live_load_entry(tx, step->edit, touch->agent, touch->environment, 0, err);
+    return r < 0 ? r : 0;
+}
+
+static int load_step(void *arg, struct store_tx *tx, struct err *err) {
+    struct step *step = arg;
+    int64_t at;
+    int r = store_head(tx, &step->position, &at, err);
+    if (r < 0) return r;
+    r = store_touches(tx, step->live->position.seq, TOUCHES_MAX, &step->arena, &step->touches, &step->touch_count, err);
+    if (r < 0) return r;
+    step->more = step->touch_count >= TOUCHES_MAX;
+    if (step->more) step->position.seq = step->touches[step->touch_count - 1].seq;
+    for (size_t i = 0; i < step->touch_count && r == 0; i++)
+        r = load_touch(step, tx, &step->touches[i], err);
+    return r;
+}
+
+static void publish(struct step *step, struct snapshot *snapshot) {
+    struct live *live = step->live;
+    publisher_publish(live->options.publisher, snapshot_ref(snapshot));
+    live->position = step->position;
+    live->loaded = true;
+    pthread_cond_broadcast(&live->moved);
+    for (size_t i = 0; live->listener && i < step->touch_count; i++)
+        if (*step->touches[i].environment) live->listener(live->listener_ctx, snapshot, &step->touches[i]);
+}
+
+static int run_step(struct step *step, struct snapshot *base, struct err *err) {
+    struct live *live = step->live;
+    int r = snapshot_edit_new(base, &step->edit);
+    if (r < 0) return err_no_memory(err);
+    r = store_read(live->options.store, live->loaded ? load_step : load_all, step, err);
+    if (r < 0) {
+        snapshot_edit_free(step->edit);
+        return r;
+    }
+    if (live->loaded && position_compare(step->position, live->position) <= 0) {
+        snapshot_edit_free(step->edit);
+        return 0;
+    }
+    struct snapshot *snapshot = NULL;
+    r = snapshot_edit_finish(step->edit, step->position, &snapshot);
+    if (r < 0) return err_no_memory(err);
+    publish(step, snapshot);
+    snapshot_unref(snapshot);
+    return 0;
+}
+
+static int catch_up_locked(struct live *live, struct err *err) {
+    for (;;) {
+        struct step step = {.live = live};
+        struct snapshot *base = publisher_get(live->options.publisher);
+        int r = run_step(&step, base, err);
+        snapshot_unref(base);
+        arena_deinit(&step.arena);
+        if (r < 0 || !step.more) return r;
+    }
+}
+
+int live_catch_up(struct live *live, struct err *err) {
+    pthread_mutex_lock(&live->lock);
+    int r = catch_up_locked(live, err);
+    pthread_mutex_unlock(&live->lock);
+    return r;
+}
+
+static struct timespec deadline_in(const struct clock *clock, int64_t microseconds) {
+    int64_t at = clock_monotonic(clock) + microseconds;
+    return (struct timespec){.tv_sec = at / 1000000, .tv_nsec = at % 1000000 * 1000};
+}
+
+int live_wait(struct live *live, struct position position, int64_t microseconds, struct err *err) {
+    struct timespec deadline = deadline_in(live->options.clock, microseconds);
+    int timed_out = 0;
+    pthread_mutex_lock(&live->lock);
+    while (position_compare(live->position, position) < 0 && !timed_out)
+        timed_out = pthread_cond_timedwait(&live->moved, &live->lock, &deadline);
+    struct position reached = live->position;
+    pthread_mutex_unlock(&live->lock);
+    if (position_compare(reached, position) >= 0) return 0;
+
+    char wanted[POSITION_TEXT_SIZE], here[POSITION_TEXT_SIZE];
+    position_text(position, wanted);
+    position_text(reached, here);
+    int r = err_set(err, ERR_UNAVAILABLE, "this node is at position %s and did not reach %s in time", here, wanted);
+    err_at(err, "Serin-After");
+    return r;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keeps the published snapshot in step with the store: loads it at the start, and after each commit reads which refs
+ * were touched since the snapshot's position, rebuilds those entries and publishes. The same path serves this node's own
+ * changes and, later, those of other nodes.
+ *
+ * When a rebuild fails the last good snapshot goes on serving, the log says so, and the next call tries again.
+ * Any thread; catching up is serialised inside.
+ */
+#ifndef SERIN_OPS_LIVE_H
+#define SERIN_OPS_LIVE_H
+
+#include "base/log.h"
+#include "resolve/resolve.h"
+#include "snapshot/publisher.h"
+#include "store/store.h"
+
+struct live;
+
+struct live_options {
+    struct store *store;
+    struct publisher *publisher; /* the live part is its only publisher */
+    const struct clock *clock;
+    const struct log *log;
+};
+
+int live_new(const struct live_options *options, struct live **ret, struct err *err) MUST_CHECK;
+struct live *live_free(struct live *live);
+
+/* Who is told of each change to an environment, in order, after it was published. Set before the first live_catch_up(). */
+typedef void (*live_listener)(void *ctx, const struct snapshot *snapshot, const struct store_touch *touch);
+void live_listen(struct live *live, live_listener listener, void *ctx);
+
+/* Brings the snapshot to the store's head. The first call loads everything. */
+int live_catch_up(struct live *live, struct err *err) MUST_CHECK;
+/* Waits until the snapshot is at or past `position`, at most `microseconds`. 0, or UNAVAILABLE. Blocks: not on a worker. */
+int live_wait(struct live *live, struct position position, int64_t microseconds, struct err *err) MUST_CHECK;
+struct publisher *live_publisher(struct live *live);
+
+/* Puts what the store says of one ref as of `seq` (0 = now) into the edit. STORE_NONE when nothing was served there. */
+int live_load_entry(struct store_tx *tx, struct snapshot_edit *edit, const char *agent, const char *environment,
+                    int64_t seq, struct err *err) MUST_CHECK;
+
+#endif

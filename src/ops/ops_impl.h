@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For the files that implement operations. */
+#ifndef SERIN_OPS_OPS_IMPL_H
+#define SERIN_OPS_OPS_IMPL_H
+
+#include "base/jw.h"
+#include "model/names.h"
+#include "ops/ops.h"
+
+/* One run of an operation. */
+struct op_run {
+    struct ops *ops;
+    struct op_call *call;
+    struct arena *arena;
+    void *plan;     /* what check found out, for apply and answer */
+    bool unchanged; /* set by check: the world is as wished; apply is not called */
+    bool created;   /* set by check: answers the table's status, else 200 */
+
+    /* taken before apply */
+    struct position position;
+    int64_t at;
+
+    /* for the audit entry */
+    const char *agent, *environment; /* "" when not about one */
+    const char *reason;
+    struct str detail; /* JSON object */
+};
+
+/* What an operation is made of. READ has `read`; CHANGE has the others. */
+struct op_impl {
+    /* Without the store, before the transaction: costly checks of the input. May be NULL. */
+    int (*prepare)(struct op_run *run, struct err *err);
+    /* Finds what is wrong, decides what will be done (plan). Changes nothing. */
+    int (*check)(struct op_run *run, struct store_tx *tx, struct err *err);
+    /* Writes rows that carry run->position and run->at. */
+    int (*apply)(struct op_run *run, struct store_tx *tx, struct err *err);
+    /* Writes the members of the answer; also for a dry run and for what was unchanged. */
+    void (*answer)(struct op_run *run, struct jw *jw);
+    /* Writes the audit's detail. */
+    void (*detail)(struct op_run *run, struct jw *jw);
+    /* A READ: writes the members of the answer. */
+    int (*read)(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err);
+};
+
+const struct op_impl *op_impl(enum op_id id);
+
+/* The functions of each row, by its kind: op_<name>_read, or op_<name>_check, _apply, _answer and _detail. */
+/* clang-format off */
+#define PARAM(...)
+#define DECLARE_MEMORY(id)
+#define DECLARE_STREAM(id)
+#define DECLARE_READ(id) int op_##id##_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err);
+#define DECLARE_CHANGE(id) \
+    int op_##id##_check(struct op_run *run, struct store_tx *tx, struct err *err); \
+    int op_##id##_apply(struct op_run *run, struct store_tx *tx, struct err *err); \
+    void op_##id##_answer(struct op_run *run, struct jw *jw); \
+    void op_##id##_detail(struct op_run *run, struct jw *jw);
+#define OP(id, method, path, role, kind, ...) DECLARE_##kind(id)
+#include "ops/ops.def"
+#undef OP
+#undef PARAM
+#undef DECLARE_MEMORY
+#undef DECLARE_STREAM
+#undef DECLARE_READ
+#undef DECLARE_CHANGE
+/* clang-format on */
+int op_version_push_prepare(struct op_run *run, struct err *err);
+int op_key_create_prepare(struct op_run *run, struct err *err);
+
+/* Zeroed memory of the run, for plans and rows; NULL sets the error. */
+void *run_alloc(struct op_run *run, size_t size, struct err *err) MUST_CHECK;
+const char *run_by(const struct op_run *run);                      /* the name of the key that asks */
+const char *run_text(const struct op_run *run, const char *param); /* NULL when absent */
+const char *run_text_or(const struct op_run *run, const char *param, const char *otherwise);
+int64_t run_int(const struct op_run *run, const char *param, int64_t otherwise);
+bool run_bool(const struct op_run *run, const char *param, bool otherwise);
+int run_stale(struct op_run *run, int64_t current, struct err *err, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* The nouns that must exist: AGENT_NOT_FOUND, ENVIRONMENT_NOT_FOUND, VERSION_NOT_FOUND. */
+int need_agent(struct op_run *run, struct store_tx *tx, const char *name, struct agent *ret,
+               struct err *err) MUST_CHECK;
+int need_environment(struct op_run *run, struct store_tx *tx, const char *name, struct environment *ret,
+                     struct err *err) MUST_CHECK;
+/* A PARAM_VERSION value (number or text) of an agent; the row without its configuration unless asked. */
+int need_version(struct op_run *run, struct store_tx *tx, const char *agent, const json_t *value, bool with_config,
+                 struct version *ret, struct err *err) MUST_CHECK;
+/* The deployment behind a ref; a zeroed one (version 0) when nothing is served. */
+int current_ref(struct op_run *run, struct store_tx *tx, const char *agent, const char *environment,
+                struct deployment *ret, struct err *err) MUST_CHECK;
+/* What every environment serves for an agent. */
+int refs_of_agent(struct op_run *run, struct store_tx *tx, const char *agent, struct deployment **ret,
+                  size_t *ret_count, struct err *err) MUST_CHECK;
+/* The secret of the key that key_create made. */
+const char *run_secret(const struct op_run *run);
+/* A new id in the run's arena. */
+int run_uuid(struct op_run *run, const char **ret, struct err *err) MUST_CHECK;
+/* The move that goes back from `current` (rollback.c); NOTHING_BEFORE. Fills version, previous, kind and restores of *ret. */
+int plan_undo(struct op_run *run, struct store_tx *tx, const struct deployment *current, struct deployment *ret,
+              struct err *err) MUST_CHECK;
+/* Adds a hold unless one is set. */
+int put_hold(struct op_run *run, struct store_tx *tx, const char *agent, const char *environment,
+             struct err *err) MUST_CHECK;
+int is_held(struct op_run *run, struct store_tx *tx, const char *agent, const char *environment, bool *ret,
+            struct err *err) MUST_CHECK;
+
+/* The nouns as users see them (write.c): an object under `key`. */
+void write_agent(struct jw *jw, const char *key, const struct agent *agent);
+void write_agent_members(struct jw *jw, const struct agent *agent);
+void write_version(struct jw *jw, const char *key, const struct version *version, const char *const *served_in);
+void write_version_members(struct jw *jw, const struct version *version, const char *const *served_in);
+void write_environment(struct jw *jw, const char *key, const struct environment *environment);
+void write_ref(struct jw *jw, const char *key, const struct deployment *deployment, bool held);
+void write_deployment(struct jw *jw, const char *key, const struct deployment *deployment);
+void write_hold(struct jw *jw, const char *key, const struct hold *hold);
+void write_override(struct jw *jw, const char *key, const struct override *override);
+void write_time(struct jw *jw, const char *key, int64_t at);
+void write_faults(struct jw *jw, const char *key, const struct faults *faults, bool warnings);
+
+#endif
