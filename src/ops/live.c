@@ -158,8 +158,7 @@ static void publish(struct step *step, struct snapshot *snapshot) {
     live->position = step->position;
     live->loaded = true;
     pthread_cond_broadcast(&live->moved);
-    for (size_t i = 0; live->listener && i < step->touch_count; i++)
-        if (*step->touches[i].environment) live->listener(live->listener_ctx, snapshot, &step->touches[i]);
+    if (live->listener) live->listener(live->listener_ctx, snapshot, step->touches, step->touch_count);
 }
 
 static int run_step(struct step *step, struct snapshot *base, struct err *err) {

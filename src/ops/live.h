@@ -27,8 +27,10 @@ struct live_options {
 int live_new(const struct live_options *options, struct live **ret, struct err *err) MUST_CHECK;
 struct live *live_free(struct live *live);
 
-/* Who is told of each change to an environment, in order, after it was published. Set before the first live_catch_up(). */
-typedef void (*live_listener)(void *ctx, const struct snapshot *snapshot, const struct store_touch *touch);
+/* Who is told of changes, in order, after they were published: the touches behind the position before. Set before the
+ * first live_catch_up(). Called with the live part's lock held: it must not call back. */
+typedef void (*live_listener)(void *ctx, const struct snapshot *snapshot, const struct store_touch *touches,
+                              size_t count);
 void live_listen(struct live *live, live_listener listener, void *ctx);
 
 /* Brings the snapshot to the store's head. The first call loads everything. */

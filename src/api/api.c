@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a request to its answer. On the worker: the hot path first, then the few addresses outside /v1, then the router, the key, and
+ * what memory answers. On a control thread: waiting for a position, reads and changes. Whoever has no valid key never reaches a control thread.
+ */
+#include "api/api_impl.h"
+
+#include <string.h>
+
+#define AFTER_WAIT_US (2 * 1000000)
+#define IDEMPOTENCY_KEY_MAX 255
+
+int api_new(const struct api_options *options, struct api **ret, struct err *err) {
+    struct api *api = calloc(1, sizeof(*api));
+    if (!api) return err_no_memory(err);
+    api->options = *options;
+    int r = hub_new(options->stream_ring, options->ops->clock, options->stream_keepalive_s * INT64_C(1000000),
+                    &api->hub, err);
+    if (r < 0) {
+        free(api);
+        return r;
+    }
+    api_openapi(&api->openapi);
+    live_listen(options->ops->live, hub_changed, api->hub);
+    *ret = api;
+    return 0;
+}
+
+struct api *api_free(struct api *api) {
+    if (!api) return NULL;
+    hub_free(api->hub);
+    str_deinit(&api->openapi);
+    free(api);
+    return NULL;
+}
+
+void api_serve(struct api *api, const struct http_server *server) {
+    api->server = server;
+}
+
+void api_tick(struct api *api) {
+    struct err err = ERR_INIT;
+    if (live_catch_up(api->options.ops->live, &err) < 0) log_err(api->options.ops->log, LOG_SNAPSHOT_STALE, &err);
+    hub_tick(api->hub);
+}
+
+void api_drain(struct api *api) {
+    atomic_store(&api->draining, true);
+    hub_end(api->hub);
+}
+
+/* ---- outside /v1 ---- */
+
+static void answer_ready(struct api *api, struct http_request *request, struct http_response *response) {
+    struct publisher_borrow borrow = publisher_borrow(api->options.publisher);
+    struct position position = snapshot_position(borrow.snapshot);
+    publisher_return(api->options.publisher, borrow);
+
+    bool draining = atomic_load(&api->draining), loaded = position.epoch > 0;
+    struct str body = STR_INIT;
+    struct jw jw = JW_INIT(&body);
+    char text[POSITION_TEXT_SIZE];
+    position_text(position, text);
+    jw_object(&jw, NULL);
+    jw_text(&jw, "status", draining ? "draining" : loaded ? "ready" : "loading");
+    jw_text(&jw, "position", text);
+    jw_end_object(&jw);
+    answer_json(response, loaded && !draining ? 200 : 503, &body);
+    answer_position(request, response, position);
+}
+
+static void answer_text(struct http_response *response, const char *json) {
+    struct str body = STR_INIT;
+    str_add_text(&body, json);
+    answer_json(response, 200, &body);
+}
+
+static bool answer_outside(struct api *api, struct http_request *request, struct http_response *response) {
+    const char *path = http_path(request), *method = http_method(request);
+    if (strcmp(method, "GET") && strcmp(method, "HEAD")) return false;
+    if (!strcmp(path, "/healthz")) {
+        answer_text(response, "{\"status\":\"ok\"}");
+    } else if (!strcmp(path, "/readyz")) {
+        answer_ready(api, request, response);
+    } else if (!strcmp(path, "/openapi.json")) {
+        answer_text(response, api->openapi.data);
+    } else if (!strcmp(path, "/metrics")) {
+        metrics_answer(api, response);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* ---- streams ---- */
+
+/* Where a stream resumes: Last-Event-ID as browsers send it, or `after`. */
+static int resume_position(struct http_request *request, const json_t *params, struct position *position,
+                           bool *ret_given, struct err *err) {
+    const char *text = http_header(request, "Last-Event-ID");
+    if (!text) text = json_get_text(params, "after");
+    *ret_given = text != NULL;
+    if (!text || position_from_text(text, position)) return 0;
+    int r = err_set(err, ERR_BAD_REQUEST, "Last-Event-ID must be a position (epoch.seq)");
+    err_at(err, "Last-Event-ID");
+    return r;
+}
+
+static int open_stream(struct api *api, const struct route *route, const struct principal *principal,
+                       const struct snapshot *snapshot, struct http_request *request, struct http_response *response,
+                       struct err *err) {
+    _cleanup_(json_decrefp) json_t *params = NULL;
+    bool dry_run, given;
+    int r = request_params(route, request, &params, &dry_run, err);
+    if (r < 0) return r;
+    struct slice environment;
+    struct position after;
+    r = question_environment(principal, json_get_text(params, "environment"), &environment, err);
+    if (r < 0) return r;
+    if (!snapshot_has_environment(snapshot, environment)) {
+        r = err_set(err, ERR_ENVIRONMENT_NOT_FOUND, "there is no environment \"%.*s\"", (int)environment.len,
+                    environment.ptr);
+        err_at(err, "environment");
+        return r;
+    }
+    r = resume_position(request, params, &after, &given, err);
+    if (r < 0) return r;
+    response->status = 200;
+    response->content_type = "text/event-stream";
+    http_response_header(response, "Cache-Control", "no-store");
+    answer_position(request, response, snapshot_position(snapshot));
+    return hub_open(api->hub, environment, given ? &after : NULL, &response->stream, err);
+}
+
+/* ---- on a worker ---- */
+
+static int after_position(struct http_request *request, struct position *ret, struct err *err) {
+    const char *text = http_header(request, "Serin-After");
+    *ret = (struct position){0};
+    if (!text || position_from_text(text, ret)) return 0;
+    int r = err_set(err, ERR_BAD_REQUEST, "Serin-After must be a position (epoch.seq)");
+    err_at(err, "Serin-After");
+    return r;
+}
+
+static enum http_verdict answer_on_worker(struct api *api, const struct route *route, const struct snapshot *snapshot,
+                                          struct http_request *request, struct http_response *response) {
+    struct err err = ERR_INIT;
+    struct principal principal;
+    struct position after;
+    int r = request_principal(api, request, snapshot, &principal, &err);
+    if (r == 0) r = after_position(request, &after, &err);
+    if (r == 0) r = ops_permit(route->op, &principal, NULL, &err);
+    if (r == 0 && (route->op->kind == OP_READ || route->op->kind == OP_CHANGE)) return HTTP_CONTROL;
+    if (r == 0 && position_compare(snapshot_position(snapshot), after) < 0) return HTTP_CONTROL;
+    if (r == 0 && route->op->kind == OP_MEMORY)
+        return memory_answer(api, route, &principal, snapshot, request, response);
+    if (r == 0) r = open_stream(api, route, &principal, snapshot, request, response, &err);
+    if (r < 0) problem_answer(&err, NULL, response);
+    return HTTP_ANSWER;
+}
+
+static enum http_verdict fast(void *ctx, struct http_request *request, struct http_response *response) {
+    struct api *api = ctx;
+    if (resolve_quickly(api, request, response) || answer_outside(api, request, response)) return HTTP_ANSWER;
+
+    struct err err = ERR_INIT;
+    struct route route;
+    const char *allow;
+    if (route_find(http_method(request), http_path(request), http_arena(request), &route, &allow, &err) < 0) {
+        problem_answer(&err, NULL, response);
+        if (allow) http_response_header(response, "Allow", allow);
+        return HTTP_ANSWER;
+    }
+    struct publisher_borrow borrow = publisher_borrow(api->options.publisher);
+    enum http_verdict verdict = answer_on_worker(api, &route, borrow.snapshot, request, response);
+    publisher_return(api->options.publisher, borrow);
+    if (verdict == HTTP_ANSWER) count_answer(api, route.op, response->status);
+    return verdict;
+}
+
+/* ---- on a control thread ---- */
+
+static int idempotency_key(struct http_request *request, const char **ret, struct err *err) {
+    const char *key = http_header(request, "Idempotency-Key");
+    *ret = key;
+    if (!key) return 0;
+    size_t len = strlen(key);
+    bool plain = len >= 1 && len <= IDEMPOTENCY_KEY_MAX;
+    for (size_t i = 0; i < len && plain; i++)
+        plain = key[i] > ' ' && key[i] < 0x7f;
+    if (plain) return 0;
+    int r =
+        err_set(err, ERR_BAD_REQUEST, "Idempotency-Key must be 1 to %d visible ASCII characters", IDEMPOTENCY_KEY_MAX);
+    err_at(err, "Idempotency-Key");
+    return r;
+}
+
+static int call_operation(struct api *api, const struct route *route, const struct principal *principal,
+                          struct http_request *request, struct op_call *call, struct http_response *response,
+                          struct err *err) {
+    _cleanup_(json_decrefp) json_t *params = NULL;
+    bool dry_run;
+    int r = request_params(route, request, &params, &dry_run, err);
+    if (r < 0) return r;
+    op_call_init(call, route->op, principal, params, http_arena(request));
+    call->dry_run = dry_run;
+    r = idempotency_key(request, &call->idempotency_key, err);
+    if (r < 0) return r;
+    r = ops_call(api->options.ops, call, err);
+    if (r < 0) return r;
+    answer_json(response, call->status, &call->body);
+    answer_position(request, response, call->position);
+    if (call->replayed) http_response_header(response, "Idempotency-Replayed", "true");
+    return 0;
+}
+
+static int wait_for_position(struct api *api, struct http_request *request, struct err *err) {
+    struct position after;
+    int r = after_position(request, &after, err);
+    if (r < 0) return r;
+    return live_wait(api->options.ops->live, after, AFTER_WAIT_US, err);
+}
+
+static void log_failure(struct api *api, const struct op *op, const struct err *err) {
+    struct err told = *err;
+    err_prefix(&told, "%s: ", op->name);
+    log_err(api->options.ops->log, err_status(err->code) >= 500 ? LOG_REQUEST_FAILED : LOG_REQUEST_REFUSED, &told);
+}
+
+/* A memory operation that had to wait for its position, or that is too big for a worker. */
+static int answer_memory(struct api *api, const struct route *route, const struct principal *principal,
+                         struct http_request *request, struct http_response *response, struct err *err) {
+    if (route->op->kind == OP_STREAM) {
+        struct snapshot *snapshot = publisher_get(api->options.publisher);
+        int r = open_stream(api, route, principal, snapshot, request, response, err);
+        snapshot_unref(snapshot);
+        return r;
+    }
+    struct snapshot *snapshot = publisher_get(api->options.publisher);
+    if (memory_answer(api, route, principal, snapshot, request, response) == HTTP_CONTROL)
+        memory_control(api, route, principal, request, response);
+    snapshot_unref(snapshot);
+    return 0;
+}
+
+static void answer_on_control(struct api *api, const struct route *route, const struct principal *principal,
+                              struct http_request *request, struct http_response *response) {
+    struct err err = ERR_INIT;
+    struct op_call call = {.current = -1};
+    int r = wait_for_position(api, request, &err);
+    if (r == 0 && (route->op->kind == OP_READ || route->op->kind == OP_CHANGE))
+        r = call_operation(api, route, principal, request, &call, response, &err);
+    else if (r == 0)
+        r = answer_memory(api, route, principal, request, response, &err);
+    if (r < 0) {
+        problem_answer(&err, &call, response);
+        log_failure(api, route->op, &err);
+    }
+    op_call_deinit(&call);
+    count_answer(api, route->op, response->status);
+}
+
+static void control(void *ctx, struct http_request *request, struct http_response *response) {
+    struct api *api = ctx;
+    struct err err = ERR_INIT;
+    struct route route;
+    const char *allow;
+    struct principal borrowed, principal;
+    struct publisher_borrow borrow = publisher_borrow(api->options.publisher);
+    int r = route_find(http_method(request), http_path(request), http_arena(request), &route, &allow, &err);
+    if (r == 0) r = request_principal(api, request, borrow.snapshot, &borrowed, &err);
+    if (r == 0 && principal_copy(&borrowed, http_arena(request), &principal) < 0) r = err_no_memory(&err);
+    publisher_return(api->options.publisher, borrow);
+
+    if (r == 0) answer_on_control(api, &route, &principal, request, response);
+    if (r < 0) problem_answer(&err, NULL, response);
+}
+
+static void refuse(void *ctx, const struct err *err, struct arena *arena, struct http_response *response) {
+    problem_answer(err, NULL, response);
+}
+
+struct http_handler api_handler(struct api *api) {
+    return (struct http_handler){.ctx = api, .fast = fast, .control = control, .refuse = refuse};
+}

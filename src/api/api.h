@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The API: HTTP requests to operations and back. Routes, parameters, permissions and the OpenAPI document come from the
+ * table of operations. What memory can answer is answered on the worker; the rest goes to a control thread.
+ */
+#ifndef SERIN_API_API_H
+#define SERIN_API_API_H
+
+#include "http/http.h"
+#include "ops/ops.h"
+
+struct api;
+
+struct api_options {
+    struct ops *ops;
+    struct publisher *publisher;
+    size_t stream_ring;          /* changes kept for streams that resume */
+    unsigned stream_keepalive_s; /* a comment on a silent stream */
+};
+
+/* Registers itself as the listener of ops->live: call it before the first live_catch_up(). */
+int api_new(const struct api_options *options, struct api **ret, struct err *err) MUST_CHECK;
+/* After the HTTP server was stopped. */
+struct api *api_free(struct api *api);
+struct http_handler api_handler(struct api *api);
+/* The server whose figures /metrics shows. Set once, after it was started. */
+void api_serve(struct api *api, const struct http_server *server);
+/* Once a second, from one thread: silent streams get their comment; a snapshot that is behind is tried again. */
+void api_tick(struct api *api);
+/* Begins the end: /readyz answers 503 and streams are ended. */
+void api_drain(struct api *api);
+
+/* Appends the OpenAPI 3.1 document. */
+void api_openapi(struct str *out);
+
+#endif

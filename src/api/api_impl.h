@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For the files of the API. */
+#ifndef SERIN_API_API_IMPL_H
+#define SERIN_API_API_IMPL_H
+
+#include "api/api.h"
+#include "api/stream.h"
+#include "base/jw.h"
+
+#include <stdatomic.h>
+
+#define STATUS_CLASSES 6 /* answers are counted by the first digit of their status */
+
+struct api {
+    struct api_options options;
+    struct hub *hub;
+    struct str openapi;
+    const struct http_server *server;
+    _Atomic bool draining;
+    _Atomic uint64_t answers[OP_COUNT_][STATUS_CLASSES];
+    _Atomic uint64_t refused_keys;
+};
+
+/* What a request is about, found from its method and path. */
+struct route {
+    const struct op *op;
+    struct {
+        const char *name;
+        struct slice value;
+    } path_params[4];
+    size_t path_param_count;
+};
+
+/* 0, or NO_ROUTE, or METHOD with *ret_allow set (a list for the Allow header, in `arena`). */
+int route_find(const char *method, const char *path, struct arena *arena, struct route *ret, const char **ret_allow,
+               struct err *err) MUST_CHECK;
+
+/* All parameters of a request, checked: path, query, body. *ret_dry_run from the query of a change. */
+int request_params(const struct route *route, struct http_request *request, json_t **ret, bool *ret_dry_run,
+                   struct err *err) MUST_CHECK;
+
+/* Who asks, from the request's headers. Borrowed from the snapshot. UNAUTHENTICATED. */
+int request_principal(struct api *api, struct http_request *request, const struct snapshot *snapshot,
+                      struct principal *ret, struct err *err) MUST_CHECK;
+
+/* The answer in the form of RFC 9457. `call` may be NULL. */
+void problem_answer(const struct err *err, const struct op_call *call, struct http_response *response);
+void answer_json(struct http_response *response, int status, struct str *body); /* takes the body over */
+/* Adds Serin-Position. */
+void answer_position(struct http_request *request, struct http_response *response, struct position position);
+void count_answer(struct api *api, const struct op *op, int status);
+
+/* Operations that memory answers (memory.c). On a worker, or on a control thread after waiting. HTTP_CONTROL: not from memory. */
+enum http_verdict memory_answer(struct api *api, const struct route *route, const struct principal *principal,
+                                const struct snapshot *snapshot, struct http_request *request,
+                                struct http_response *response);
+/* What is left of them for a control thread: the past, and whole snapshots. */
+void memory_control(struct api *api, const struct route *route, const struct principal *principal,
+                    struct http_request *request, struct http_response *response);
+/* GET /v1/resolve/{agent}, the hot path, past router and JSON. False: not such a request, go the common way. */
+bool resolve_quickly(struct api *api, struct http_request *request, struct http_response *response);
+/* The environment of a question: named, or the key's only one. */
+int question_environment(const struct principal *principal, const char *named, struct slice *ret,
+                         struct err *err) MUST_CHECK;
+
+void metrics_answer(struct api *api, struct http_response *response);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /metrics in the Prometheus text format, version 0.0.4. */
+#include "api/api_impl.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* Everything that metrics.def names. */
+struct figures {
+    struct position position;
+    uint64_t agents, refs, streams, events, refused_keys, resident;
+    struct http_stats http;
+};
+
+/* From /proc/self/statm, whose second number are the resident pages; 0 when it cannot be read. */
+static uint64_t resident_bytes(void) {
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file) return 0;
+    unsigned long total, resident;
+    int found = fscanf(file, "%lu %lu", &total, &resident);
+    fclose(file);
+    return found == 2 ? (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static void collect(struct api *api, struct figures *ret) {
+    struct publisher_borrow borrow = publisher_borrow(api->options.publisher);
+    *ret = (struct figures){
+        .position = snapshot_position(borrow.snapshot),
+        .agents = snapshot_agent_count(borrow.snapshot),
+        .refs = snapshot_entry_count(borrow.snapshot),
+    };
+    publisher_return(api->options.publisher, borrow);
+    ret->streams = hub_streams(api->hub);
+    ret->events = hub_events(api->hub);
+    ret->refused_keys = atomic_load_explicit(&api->refused_keys, memory_order_relaxed);
+    ret->resident = resident_bytes();
+    if (api->server) http_server_stats(api->server, &ret->http);
+}
+
+static void write_metric(struct str *out, const char *name, const char *type, const char *help, uint64_t value) {
+    str_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name, (unsigned long long)value);
+}
+
+static void write_answers(struct api *api, struct str *out) {
+    str_add_text(
+        out,
+        "# HELP serin_answers_total Answers by operation and class of status\n# TYPE serin_answers_total counter\n");
+    for (enum op_id id = 0; id < OP_COUNT_; id++)
+        for (unsigned class = 2; class < STATUS_CLASSES; class ++) {
+            uint64_t count = atomic_load_explicit(&api->answers[id][class], memory_order_relaxed);
+            if (count)
+                str_printf(out, "serin_answers_total{operation=\"%s\",status=\"%uxx\"} %llu\n", op_get(id)->name, class,
+                           (unsigned long long)count);
+        }
+}
+
+void metrics_answer(struct api *api, struct http_response *response) {
+    struct figures figures;
+    collect(api, &figures);
+    struct str *out = &response->body;
+    str_printf(out,
+               "# HELP serin_build_info The running version\n# TYPE serin_build_info "
+               "gauge\nserin_build_info{version=\"%s\"} 1\n",
+               SERIN_VERSION);
+#define METRIC(name, type, help, value) write_metric(out, name, type, help, (uint64_t)figures.value);
+#include "api/metrics.def"
+#undef METRIC
+    write_answers(api, out);
+    response->status = 200;
+    response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+}

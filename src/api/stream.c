@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The hub. Events are numbered without end; number n lies in slot n % capacity. `first` is the oldest that is still there and
+ * `floor` the position before it, so a resume behind `floor` has missed nothing. The snapshot that an event's entries come from is
+ * the newest one at that moment, so a reader that applies events in order ends with the newest state.
+ */
+#include "api/stream.h"
+
+#include "base/jw.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct event {
+    uint32_t refs; /* under the hub's lock */
+    struct position position;
+    char environment[64];
+    struct str frame;
+};
+
+/* The newest change of each environment; environments are few. */
+struct environment_position {
+    char name[64];
+    struct position position;
+};
+
+struct stream {
+    struct http_stream http;
+    struct hub *hub;
+    struct stream *previous, *next;
+    char environment[64];
+    uint64_t cursor;       /* number of the next event to look at */
+    struct event *current; /* being sent, or NULL */
+    struct str own;        /* a frame of this stream alone: ready, refetch, comment */
+    size_t sent;           /* of `own`, then of `current` */
+    bool sleeping;
+    int64_t spoke_at;
+};
+
+struct hub {
+    pthread_mutex_t lock;
+    const struct clock *clock;
+    int64_t keepalive_us;
+    size_t capacity;
+    struct event **ring;
+    uint64_t first, next;
+    struct position floor, newest;
+    struct environment_position *environments;
+    size_t environment_count;
+    struct stream *streams;
+    size_t stream_count;
+    bool ended;
+};
+
+int hub_new(size_t ring, const struct clock *clock, int64_t keepalive_us, struct hub **ret, struct err *err) {
+    struct hub *hub = calloc(1, sizeof(*hub));
+    struct event **slots = calloc(ring, sizeof(*slots));
+    if (!hub || !slots) {
+        free(hub);
+        free(slots);
+        return err_no_memory(err);
+    }
+    *hub = (struct hub){.clock = clock, .keepalive_us = keepalive_us, .capacity = ring, .ring = slots};
+    pthread_mutex_init(&hub->lock, NULL);
+    *ret = hub;
+    return 0;
+}
+
+static void event_unref(struct event *event) {
+    if (!event || --event->refs) return;
+    str_deinit(&event->frame);
+    free(event);
+}
+
+struct hub *hub_free(struct hub *hub) {
+    if (!hub) return NULL;
+    for (uint64_t n = hub->first; n < hub->next; n++)
+        event_unref(hub->ring[n % hub->capacity]);
+    pthread_mutex_destroy(&hub->lock);
+    free(hub->environments);
+    free(hub->ring);
+    free(hub);
+    return NULL;
+}
+
+/* ---- events ---- */
+
+static void write_frame(struct str *out, const char *name, struct position position, const struct str *data) {
+    char text[POSITION_TEXT_SIZE];
+    position_text(position, text);
+    str_printf(out, "id: %s\nevent: %s\ndata: ", text, name);
+    str_add_slice(out, str_slice(data));
+    str_add_text(out, "\n\n");
+}
+
+static void begin_data(struct jw *jw, struct position position, const char *environment) {
+    char text[POSITION_TEXT_SIZE];
+    position_text(position, text);
+    jw_object(jw, NULL);
+    jw_text(jw, "position", text);
+    jw_text(jw, "environment", environment);
+}
+
+static void write_change(struct jw *jw, const struct snapshot *snapshot, const struct store_touch *touch) {
+    const struct snapshot_entry *entry = snapshot_find(snapshot, slice_of(touch->environment), slice_of(touch->agent));
+    if (!entry) return;
+    struct str text = STR_INIT;
+    snapshot_entry_write(entry, &text);
+    jw_object(jw, NULL);
+    jw_text(jw, "agent", touch->agent);
+    jw_raw(jw, "entry", str_slice(&text));
+    jw_end_object(jw);
+    if (text.failed) jw->out->failed = true;
+    str_deinit(&text);
+}
+
+/* The event of touches that share seq and environment. NULL when memory ran out. */
+static struct event *event_new(const struct snapshot *snapshot, const struct store_touch *touches, size_t count) {
+    struct event *event = calloc(1, sizeof(*event));
+    if (!event) return NULL;
+    event->refs = 1;
+    event->position = (struct position){snapshot_position(snapshot).epoch, touches->seq};
+    snprintf(event->environment, sizeof(event->environment), "%s", touches->environment);
+
+    _cleanup_(str_deinit) struct str data = STR_INIT;
+    struct jw jw = JW_INIT(&data);
+    begin_data(&jw, event->position, event->environment);
+    jw_array(&jw, "changes");
+    for (size_t i = 0; i < count; i++)
+        write_change(&jw, snapshot, &touches[i]);
+    jw_end_array(&jw);
+    jw_end_object(&jw);
+    write_frame(&event->frame, "change", event->position, &data);
+    if (!data.failed && !event->frame.failed) return event;
+    event_unref(event);
+    return NULL;
+}
+
+static void forget_oldest(struct hub *hub) {
+    struct event *oldest = hub->ring[hub->first % hub->capacity];
+    hub->floor = oldest->position;
+    event_unref(oldest);
+    hub->first++;
+}
+
+/* An event that could not be made is a hole: everybody behind it must fetch again. */
+static void forget_all(struct hub *hub, struct position position) {
+    while (hub->first < hub->next)
+        forget_oldest(hub);
+    hub->first = ++hub->next;
+    hub->floor = position;
+}
+
+static void wake_streams(struct hub *hub, const char *environment) {
+    for (struct stream *stream = hub->streams; stream; stream = stream->next) {
+        if (!stream->sleeping || (environment && strcmp(stream->environment, environment))) continue;
+        stream->sleeping = false;
+        http_stream_wake(stream->http.wake);
+    }
+}
+
+static void note_environment(struct hub *hub, const char *name, struct position position) {
+    for (size_t i = 0; i < hub->environment_count; i++) {
+        if (strcmp(hub->environments[i].name, name)) continue;
+        hub->environments[i].position = position;
+        return;
+    }
+    struct environment_position *more = realloc(hub->environments, (hub->environment_count + 1) * sizeof(*more));
+    if (!more) return; /* its ETag is then the newest position of all: it changes too often, never too seldom */
+    hub->environments = more;
+    struct environment_position *added = &more[hub->environment_count++];
+    snprintf(added->name, sizeof(added->name), "%s", name);
+    added->position = position;
+}
+
+static void add_event(struct hub *hub, struct event *event, struct position position, const char *environment) {
+    if (!event) {
+        forget_all(hub, position);
+        wake_streams(hub, NULL);
+        return;
+    }
+    if (hub->next - hub->first == hub->capacity) forget_oldest(hub);
+    hub->ring[hub->next++ % hub->capacity] = event;
+    note_environment(hub, environment, position);
+    wake_streams(hub, environment);
+}
+
+void hub_changed(void *ctx, const struct snapshot *snapshot, const struct store_touch *touches, size_t count) {
+    struct hub *hub = ctx;
+    pthread_mutex_lock(&hub->lock);
+    if (!hub->newest.epoch) hub->floor = snapshot_position(snapshot);
+    for (size_t i = 0; i < count;) {
+        size_t end = i + 1;
+        while (end < count && touches[end].seq == touches[i].seq &&
+               !strcmp(touches[end].environment, touches[i].environment))
+            end++;
+        struct position position = {snapshot_position(snapshot).epoch, touches[i].seq};
+        if (*touches[i].environment)
+            add_event(hub, event_new(snapshot, touches + i, end - i), position, touches[i].environment);
+        i = end;
+    }
+    hub->newest = snapshot_position(snapshot);
+    pthread_mutex_unlock(&hub->lock);
+}
+
+struct position hub_environment_position(struct hub *hub, struct slice environment) {
+    pthread_mutex_lock(&hub->lock);
+    struct position position = hub->newest;
+    for (size_t i = 0; i < hub->environment_count; i++)
+        if (slice_equal_text(environment, hub->environments[i].name)) position = hub->environments[i].position;
+    pthread_mutex_unlock(&hub->lock);
+    return position;
+}
+
+/* ---- streams ---- */
+
+static void say(struct stream *stream, const char *name, struct position position) {
+    _cleanup_(str_deinit) struct str data = STR_INIT;
+    struct jw jw = JW_INIT(&data);
+    begin_data(&jw, position, stream->environment);
+    jw_end_object(&jw);
+    write_frame(&stream->own, name, position, &data);
+}
+
+/* The next piece to send: a frame of its own, or the next event of its environment. Empty when there is none. */
+static struct slice next_piece(struct stream *stream) {
+    struct hub *hub = stream->hub;
+    if (stream->own.len) return str_slice(&stream->own);
+    if (stream->current) return str_slice(&stream->current->frame);
+    if (stream->cursor < hub->first) {
+        stream->cursor = hub->next;
+        say(stream, "refetch", hub->newest);
+        return str_slice(&stream->own);
+    }
+    while (stream->cursor < hub->next) {
+        struct event *event = hub->ring[stream->cursor++ % hub->capacity];
+        if (strcmp(event->environment, stream->environment)) continue;
+        stream->current = event;
+        event->refs++;
+        return str_slice(&event->frame);
+    }
+    return (struct slice){0};
+}
+
+static void piece_done(struct stream *stream) {
+    stream->sent = 0;
+    if (stream->own.len) {
+        str_deinit(&stream->own);
+        stream->own = STR_INIT;
+        return;
+    }
+    event_unref(stream->current);
+    stream->current = NULL;
+}
+
+static ssize_t read_locked(struct stream *stream, char *buffer, size_t max) {
+    size_t filled = 0;
+    while (filled < max) {
+        struct slice piece = next_piece(stream);
+        if (stream->own.failed) return -1;
+        if (!piece.len) break;
+        size_t part = piece.len - stream->sent < max - filled ? piece.len - stream->sent : max - filled;
+        memcpy(buffer + filled, piece.ptr + stream->sent, part);
+        filled += part;
+        stream->sent += part;
+        if (stream->sent == piece.len) piece_done(stream);
+    }
+    if (!filled && stream->hub->ended) return -1;
+    stream->sleeping = !filled;
+    stream->spoke_at = clock_monotonic(stream->hub->clock);
+    return (ssize_t)filled;
+}
+
+static ssize_t stream_read(void *ctx, char *buffer, size_t max) {
+    struct stream *stream = ctx;
+    pthread_mutex_lock(&stream->hub->lock);
+    ssize_t filled = read_locked(stream, buffer, max);
+    pthread_mutex_unlock(&stream->hub->lock);
+    return filled;
+}
+
+static void stream_close(void *ctx) {
+    struct stream *stream = ctx;
+    struct hub *hub = stream->hub;
+    pthread_mutex_lock(&hub->lock);
+    if (stream->previous) stream->previous->next = stream->next;
+    if (!stream->previous) hub->streams = stream->next;
+    if (stream->next) stream->next->previous = stream->previous;
+    hub->stream_count--;
+    event_unref(stream->current);
+    pthread_mutex_unlock(&hub->lock);
+    str_deinit(&stream->own);
+    free(stream);
+}
+
+/* Where a stream begins: behind `after` when the ring still has all that followed, else with a refetch. */
+static void place_cursor(struct hub *hub, struct stream *stream, const struct position *after) {
+    stream->cursor = hub->next;
+    if (!after) return;
+    bool held = position_compare(*after, hub->floor) >= 0 && position_compare(*after, hub->newest) <= 0;
+    if (!held) {
+        say(stream, "refetch", hub->newest);
+        return;
+    }
+    while (stream->cursor > hub->first &&
+           position_compare(hub->ring[(stream->cursor - 1) % hub->capacity]->position, *after) > 0)
+        stream->cursor--;
+}
+
+int hub_open(struct hub *hub, struct slice environment, const struct position *after, struct http_stream **ret,
+             struct err *err) {
+    struct stream *stream = calloc(1, sizeof(*stream));
+    if (!stream) return err_no_memory(err);
+    stream->hub = hub;
+    stream->http = (struct http_stream){.ctx = stream, .read = stream_read, .close = stream_close};
+    snprintf(stream->environment, sizeof(stream->environment), "%.*s", (int)environment.len, environment.ptr);
+
+    pthread_mutex_lock(&hub->lock);
+    say(stream, "ready", after ? *after : hub->newest);
+    place_cursor(hub, stream, after);
+    stream->next = hub->streams;
+    if (hub->streams) hub->streams->previous = stream;
+    hub->streams = stream;
+    hub->stream_count++;
+    pthread_mutex_unlock(&hub->lock);
+    *ret = &stream->http;
+    return 0;
+}
+
+void hub_tick(struct hub *hub) {
+    pthread_mutex_lock(&hub->lock);
+    int64_t now = clock_monotonic(hub->clock);
+    for (struct stream *stream = hub->streams; stream; stream = stream->next) {
+        if (!stream->sleeping || now - stream->spoke_at < hub->keepalive_us) continue;
+        str_add_text(&stream->own, ": still here\n\n");
+        stream->sleeping = false;
+        http_stream_wake(stream->http.wake);
+    }
+    pthread_mutex_unlock(&hub->lock);
+}
+
+void hub_end(struct hub *hub) {
+    pthread_mutex_lock(&hub->lock);
+    hub->ended = true;
+    wake_streams(hub, NULL);
+    pthread_mutex_unlock(&hub->lock);
+}
+
+size_t hub_streams(struct hub *hub) {
+    pthread_mutex_lock(&hub->lock);
+    size_t count = hub->stream_count;
+    pthread_mutex_unlock(&hub->lock);
+    return count;
+}
+
+uint64_t hub_events(struct hub *hub) {
+    pthread_mutex_lock(&hub->lock);
+    uint64_t count = hub->next;
+    pthread_mutex_unlock(&hub->lock);
+    return count;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Streams of changes (server-sent events). The hub keeps the newest changes in a ring; each is formatted once and shared by
+ * all streams. A stream is a cursor into the ring. One that falls behind the ring, or resumes from a position that it
+ * no longer holds, is told to fetch the snapshot again (`refetch`).
+ *
+ * Frames: `ready` first, with the position at which the stream begins; then one `change` for each change of the environment, its
+ * position as the id; `refetch` with the position to continue from; comments while nothing happens.
+ *
+ * One lock guards ring and streams; it is held while a stream is woken. Any thread.
+ */
+#ifndef SERIN_API_STREAM_H
+#define SERIN_API_STREAM_H
+
+#include "base/clock.h"
+#include "http/http.h"
+#include "ops/live.h"
+
+struct hub;
+
+int hub_new(size_t ring, const struct clock *clock, int64_t keepalive_us, struct hub **ret, struct err *err) MUST_CHECK;
+/* No stream may be left. */
+struct hub *hub_free(struct hub *hub);
+/* A live_listener. */
+void hub_changed(void *ctx, const struct snapshot *snapshot, const struct store_touch *touches, size_t count);
+/* The position of the newest change of an environment: what an ETag of its snapshot stands for. */
+struct position hub_environment_position(struct hub *hub, struct slice environment);
+/* A new stream of an environment. `after` NULL: from now on. The stream is owned by the answer that carries it. */
+int hub_open(struct hub *hub, struct slice environment, const struct position *after, struct http_stream **ret,
+             struct err *err) MUST_CHECK;
+void hub_tick(struct hub *hub); /* comments on silent streams */
+void hub_end(struct hub *hub);  /* ends all streams; new ones end at once */
+size_t hub_streams(struct hub *hub);
+uint64_t hub_events(struct hub *hub);
+
+#endif
