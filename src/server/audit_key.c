@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The key that signs audit checkpoints: 64 hex digits in a file of its own, outside the store, so that whoever can change
+ * the store cannot sign for it.
+ */
+#include "base/file.h"
+#include "server/parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DIGITS (2 * ED25519_PRIVATE_SIZE)
+
+static int read_key(const struct str *text, const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct err *err) {
+    size_t len = text->len;
+    while (len && (text->data[len - 1] == '\n' || text->data[len - 1] == '\r'))
+        len--;
+    if (len == DIGITS && hex_decode(text->data, len, ret)) return 0;
+    int r = err_set(err, ERR_FILE, "the audit key file does not hold %d lower-case hex digits", DIGITS);
+    err_at(err, "%s", path);
+    err_remedy(err,
+               "Restore the file; moving it away makes a new key, and old checkpoints then need the old public key");
+    return r;
+}
+
+static int write_all(int fd, const char *bytes, size_t len) {
+    while (len) {
+        ssize_t done = write(fd, bytes, len);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) return -1;
+        bytes += done;
+        len -= (size_t)done;
+    }
+    return fsync(fd);
+}
+
+static int make_key(const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct err *err) {
+    uint8_t public_key[ED25519_PUBLIC_SIZE];
+    int r = ed25519_new(ret, public_key, err);
+    if (r < 0) return r;
+
+    char text[DIGITS + 1];
+    hex_encode(ret, ED25519_PRIVATE_SIZE, text);
+    text[DIGITS] = '\n';
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && write_all(fd, text, sizeof(text)) == 0;
+    int failed = errno;
+    if (fd >= 0) close(fd);
+    if (fd >= 0 && !written) unlink(path);
+    secret_clear(text, sizeof(text));
+    if (written) return 0;
+    r = err_set_errno(err, ERR_FILE, failed, "the audit key file cannot be made");
+    err_at(err, "%s", path);
+    err_remedy(err, "Make its folder writable, or name another file with --audit-key-file");
+    return r;
+}
+
+int audit_key_load(const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct err *err) {
+    _cleanup_(str_deinit) struct str text = STR_INIT;
+    bool missing = false;
+    int r = file_read(path, 4096, &text, &missing, err);
+    if (missing) return make_key(path, ret, err);
+    if (r == 0) r = read_key(&text, path, ret, err);
+    if (text.data) secret_clear(text.data, text.len);
+    return r;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Putting the parts together. Each step leaves the parts in a state that parts_stop() can take apart, so there is one way
+ * down from everywhere.
+ */
+#include "server/parts.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+#define SQLITE_PREFIX "sqlite:"
+
+/* ---- settings and log ---- */
+
+static bool log_as_json(const struct config *config) {
+    const char *format = config_text(config, SETTING_LOG_FORMAT);
+    if (!strcmp(format, "auto")) return !isatty(STDERR_FILENO);
+    return !strcmp(format, "json");
+}
+
+static void set_log(struct parts *parts) {
+    parts->log = (struct log){.fd = STDERR_FILENO, .clock = &clock_system, .json = log_as_json(parts->config)};
+    parts->log.colour = !parts->log.json && isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+    /* The setting's choices are the levels' names. */
+    if (!log_level_from_text(config_text(parts->config, SETTING_LOG_LEVEL), &parts->log.level))
+        parts->log.level = LOG_INFO;
+}
+
+int parts_settings(struct parts *parts, int argc, char **argv, struct faults *faults, struct err *err) {
+    struct config_sources sources = {.argc = argc, .argv = argv, .environment = environ};
+    int r = config_load(&sources, &parts->config, faults, err);
+    if (r < 0) return r;
+    set_log(parts);
+    return 0;
+}
+
+void parts_reload(struct parts *parts) {
+    struct err err = ERR_INIT;
+    struct faults faults = FAULTS_INIT;
+    _cleanup_(str_deinit) struct str restart = STR_INIT;
+    if (config_reload(parts->config, &restart, &faults, &err) < 0) {
+        log_err(&parts->log, LOG_SETTINGS_REFUSED, &err);
+    } else {
+        set_log(parts);
+        log_write(&parts->log, LOG_SETTINGS_RELOADED, "settings were read again", "need_restart",
+                  restart.data ? restart.data : "", NULL);
+    }
+    faults_deinit(&faults);
+}
+
+/* ---- store ---- */
+
+static void log_schema(const struct parts *parts) {
+    int from = store_schema_from(parts->store), to = store_schema(parts->store);
+    if (from == to) return;
+    char text[32];
+    snprintf(text, sizeof(text), "%d", to);
+    log_write(&parts->log, LOG_MIGRATED, from ? "the store was migrated" : "a new store was made", "schema", text,
+              NULL);
+}
+
+int parts_store(struct parts *parts, struct err *err) {
+    struct store_options options = {.url = config_text(parts->config, SETTING_STORE), .clock = &clock_system};
+    int r = store_open(&options, &parts->store, err);
+    if (r < 0) return r;
+    log_schema(parts);
+    return 0;
+}
+
+/* ---- keys ---- */
+
+static int load_audit_key(struct parts *parts, struct err *err) {
+    const char *path = config_text(parts->config, SETTING_AUDIT_KEY_FILE);
+    const char *store = config_text(parts->config, SETTING_STORE);
+    if (*path) return audit_key_load(path, parts->audit_key, err);
+
+    _cleanup_(str_deinit) struct str beside = STR_INIT;
+    bool sqlite = !strncmp(store, SQLITE_PREFIX, sizeof(SQLITE_PREFIX) - 1);
+    str_printf(&beside, "%s.audit-key", sqlite ? store + sizeof(SQLITE_PREFIX) - 1 : "serin");
+    if (beside.failed) return err_no_memory(err);
+    return audit_key_load(beside.data, parts->audit_key, err);
+}
+
+static int count_keys(void *arg, struct store_tx *tx, struct err *err) {
+    size_t *count = arg;
+    struct arena arena = ARENA_INIT;
+    struct key *keys;
+    int r = store_keys(tx, &arena, &keys, count, err);
+    arena_deinit(&arena);
+    return r;
+}
+
+static bool is_loopback(const char *listen) {
+    return !strncmp(listen, "127.", 4) || !strncmp(listen, "[::1]", 5) || !strncmp(listen, "localhost:", 10);
+}
+
+/* A store without keys, open to the network, would hand its first key to a terminal that nobody may be looking at. */
+static int check_exposure(struct parts *parts, const char *given, struct err *err) {
+    const char *listen = config_text(parts->config, SETTING_LISTEN);
+    size_t keys = 0;
+    if (is_loopback(listen) || given) return 0;
+    int r = store_read(parts->store, count_keys, &keys, err);
+    if (r < 0 || keys) return r;
+    r = err_set(err, ERR_CONFIG, "the store has no keys yet and %s is beyond loopback", listen);
+    err_at(err, "listen");
+    err_remedy(err, "Set SERIN_BOOTSTRAP_KEY to a long random text, or start once on loopback to get the first key");
+    return r;
+}
+
+static int make_first_key(struct parts *parts, struct err *err) {
+    const char *given = getenv("SERIN_BOOTSTRAP_KEY");
+    if (given && !*given) given = NULL;
+    int r = check_exposure(parts, given, err);
+    if (r < 0) return r;
+    r = ops_bootstrap(&parts->ops, given, parts->first_key, err);
+    if (r < 0) return r;
+    if (r > 0 || given) secret_clear(parts->first_key, sizeof(parts->first_key));
+    if (r == 0)
+        log_write(&parts->log, LOG_BOOTSTRAP_KEY, "the first admin key was made", "id",
+                  given ? AUTH_BOOTSTRAP_ID : "printed", NULL);
+    return 0;
+}
+
+/* ---- from the snapshot to the wire ---- */
+
+static int load_snapshot(struct parts *parts, struct err *err) {
+    int64_t began = clock_monotonic(&clock_system);
+    int r = live_catch_up(parts->live, err);
+    if (r < 0) return r;
+    struct publisher_borrow borrow = publisher_borrow(parts->publisher);
+    char refs[24], position[POSITION_TEXT_SIZE], milliseconds[24];
+    snprintf(refs, sizeof(refs), "%zu", snapshot_entry_count(borrow.snapshot));
+    snprintf(milliseconds, sizeof(milliseconds), "%lld", (long long)(clock_monotonic(&clock_system) - began) / 1000);
+    position_text(snapshot_position(borrow.snapshot), position);
+    publisher_return(parts->publisher, borrow);
+    log_write(&parts->log, LOG_SNAPSHOT_READY, "the snapshot is loaded", "refs", refs, "position", position, "ms",
+              milliseconds, NULL);
+    return 0;
+}
+
+static int make_api(struct parts *parts, struct err *err) {
+    if (publisher_new(&parts->publisher) < 0) return err_no_memory(err);
+    struct live_options live = {
+        .store = parts->store, .publisher = parts->publisher, .clock = &clock_system, .log = &parts->log};
+    int r = live_new(&live, &parts->live, err);
+    if (r < 0) return r;
+    parts->ops = (struct ops){
+        .store = parts->store,
+        .live = parts->live,
+        .clock = &clock_system,
+        .log = &parts->log,
+        .audit_key = parts->audit_key,
+    };
+    struct api_options api = {
+        .ops = &parts->ops,
+        .publisher = parts->publisher,
+        .stream_ring = (size_t)config_int(parts->config, SETTING_STREAM_RING),
+        .stream_keepalive_s = (unsigned)config_int(parts->config, SETTING_STREAM_KEEPALIVE),
+    };
+    return api_new(&api, &parts->api, err);
+}
+
+static unsigned worker_count(const struct config *config) {
+    int64_t wished = config_int(config, SETTING_WORKERS);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return (unsigned)(wished ? wished : cores > 0 ? cores : 1);
+}
+
+static int serve_http(struct parts *parts, struct err *err) {
+    const struct config *config = parts->config;
+    struct http_options options = {
+        .address = config_text(config, SETTING_LISTEN),
+        .workers = worker_count(config),
+        .control_threads = (unsigned)config_int(config, SETTING_CONTROL_THREADS),
+        .control_queue = (size_t)config_int(config, SETTING_CONTROL_QUEUE),
+        .header_limit = (size_t)config_int(config, SETTING_HEADER_LIMIT),
+        .body_limit = (size_t)config_int(config, SETTING_BODY_LIMIT),
+        .connections = (unsigned)config_int(config, SETTING_CONNECTIONS),
+        .connections_per_address = (unsigned)config_int(config, SETTING_CONNECTIONS_PER_ADDRESS),
+        .idle_timeout_s = (unsigned)config_int(config, SETTING_IDLE_TIMEOUT),
+        .request_timeout_s = (unsigned)config_int(config, SETTING_REQUEST_TIMEOUT),
+        .clock = &clock_system,
+        .log = &parts->log,
+        .handler = api_handler(parts->api),
+    };
+    int r = http_server_start(&options, &parts->http, err);
+    if (r < 0) return r;
+    api_serve(parts->api, parts->http);
+    return 0;
+}
+
+int parts_start(struct parts *parts, struct err *err) {
+    int r = load_audit_key(parts, err);
+    if (r == 0) r = make_api(parts, err);
+    if (r == 0) r = make_first_key(parts, err);
+    if (r == 0) r = load_snapshot(parts, err);
+    if (r == 0) r = serve_http(parts, err);
+    return r;
+}
+
+void parts_stop(struct parts *parts) {
+    if (parts->api) api_drain(parts->api);
+    if (parts->http) http_server_stop(parts->http, (unsigned)config_int(parts->config, SETTING_DRAIN_TIMEOUT) * 1000);
+    api_free(parts->api);
+    live_free(parts->live);
+    publisher_free(parts->publisher);
+    store_close(parts->store);
+    config_free(parts->config);
+    secret_clear(parts->audit_key, sizeof(parts->audit_key));
+    secret_clear(parts->first_key, sizeof(parts->first_key));
+}

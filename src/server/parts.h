@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of a server, put together in the order of their levels and taken apart in the opposite one. */
+#ifndef SERIN_SERVER_PARTS_H
+#define SERIN_SERVER_PARTS_H
+
+#include "api/api.h"
+#include "config/config.h"
+#include "ops/ops.h"
+
+struct parts {
+    struct config *config;
+    struct log log;
+    struct store *store;
+    struct publisher *publisher;
+    struct live *live;
+    uint8_t audit_key[ED25519_PRIVATE_SIZE];
+    struct ops ops;
+    struct api *api;
+    struct http_server *http;
+    char first_key[AUTH_KEY_TEXT_SIZE]; /* when one was made and must be shown; else empty */
+};
+
+/* Settings and log. Faults of settings are printed to standard error by the caller. */
+int parts_settings(struct parts *parts, int argc, char **argv, struct faults *faults, struct err *err) MUST_CHECK;
+/* Opens the store that the settings name. */
+int parts_store(struct parts *parts, struct err *err) MUST_CHECK;
+/* Everything else, up to an answering server. */
+int parts_start(struct parts *parts, struct err *err) MUST_CHECK;
+/* Reads the settings again and puts in force those that may change. */
+void parts_reload(struct parts *parts);
+void parts_stop(struct parts *parts);
+
+/* The Ed25519 key of the audit: read from its file, or made with mode 0600 when there is none. FILE. */
+int audit_key_load(const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct err *err) MUST_CHECK;
+
+#endif
