@@ -141,7 +141,7 @@ static int check_names(const struct op_param *param, const json_t *value, struct
 
 static bool is_version(const json_t *value) {
     struct version_ref ref;
-    if (json_is_integer(value)) return json_integer_value(value) >= 0;
+    if (json_is_integer(value)) return json_integer_value(value) >= 1;
     return json_is_string(value) && version_ref_parse(json_string_value(value), &ref, NULL) == 0;
 }
 
@@ -196,7 +196,7 @@ static int check_value(const struct op_param *param, const json_t *value, struct
     case PARAM_OBJECT:
         return json_is_object(value) ? 0 : wrong(param, err, NULL);
     case PARAM_VERSION:
-        if (json_is_integer(value) && json_integer_value(value) >= 0) return 0;
+        if (is_version(value)) return 0;
         break;
     case PARAM_KEYS:
         return check_keys(param, value, err);

@@ -122,11 +122,8 @@ static int version_by_hash(struct op_run *run, struct store_tx *tx, const char *
 
 int need_version(struct op_run *run, struct store_tx *tx, const char *agent, const json_t *value, bool with_config,
                  struct version *ret, struct err *err) {
-    if (json_is_integer(value)) {
-        /* 0 would mean "the newest" to the store; to a user it is a version that never exists. */
-        if (json_integer_value(value) < 1) return no_version(agent, "0", err);
+    if (json_is_integer(value))
         return version_by_number(run, tx, agent, json_integer_value(value), with_config, ret, err);
-    }
 
     struct version_ref ref;
     int r = version_ref_parse(json_string_value(value), &ref, err);

@@ -123,7 +123,7 @@ static void test_versions_are_found_in_every_way(void **state) {
     assert_int_equal(answer_int("/version"), 2);
     assert_int_equal(world_call(&world, "version_get", "{'agent':'support','version':'4'}"), ERR_VERSION_NOT_FOUND);
     assert_int_equal(world_call(&world, "version_get", "{'agent':'support','version':'staging'}"), ERR_NOT_DEPLOYED);
-    assert_int_equal(world_call(&world, "version_get", "{'agent':'support','version':'0'}"), ERR_VERSION_NOT_FOUND);
+    assert_int_equal(world_call(&world, "version_get", "{'agent':'support','version':'0'}"), ERR_BAD_REQUEST);
 }
 
 /* ---- deploy and roll back ---- */
