@@ -10,19 +10,12 @@
 
 #include "base/json.h"
 #include "model/schema.h"
+#include "model/show.h"
 #include "model/source.h"
 
 #include <pcre2.h>
 
 /* ---- words for messages ---- */
-
-#define SHOW_SIZE 80
-
-/* Text from outside made fit for a message: one line of valid UTF-8, cut to about 60 bytes. Control characters,
- * and every byte beyond ASCII when the text is not UTF-8, become \xNN; a cut is marked with "…". What looks like a secret
- * is not shown at all. Returns `ret`. */
-const char *show_slice(struct slice text, char ret[SHOW_SIZE]);
-const char *show_text(const char *text, char ret[SHOW_SIZE]);
 
 /* What kind of secret the text holds ("an OpenAI API key"), or NULL. */
 const char *secret_kind(struct slice text);
