@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers: one buffer each, so that head and body leave in one system call. */
+#include "http/http_impl.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+void http_response_header(struct http_response *response, const char *name, const char *value) {
+    if (response->header_count >= HTTP_HEADERS_MAX) return;
+    response->headers[response->header_count].name = name;
+    response->headers[response->header_count].value = value;
+    response->header_count++;
+}
+
+static void drop_stream(struct http_response *response) {
+    struct http_stream *stream = TAKE_PTR(response->stream);
+    if (stream) stream->close(stream->ctx);
+}
+
+void answer_refuse(struct http_request *request, const struct err *err) {
+    const struct http_options *options = &request->connection->server->options;
+    drop_stream(&request->response);
+    str_deinit(&request->response.body);
+    request->response = (struct http_response){0};
+    options->handler.refuse(options->handler.ctx, err, &request->arena, &request->response);
+    if (request->response.status == 0) request->response.status = err_status(err->code);
+    log_err(options->log, LOG_REQUEST_REFUSED, err);
+}
+
+static struct MHD_Response *body_response(struct str *body) {
+    if (body->len == 0) return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    size_t len = body->len;
+    char *bytes = str_take(body);
+    if (!bytes) return NULL;
+    struct MHD_Response *mhd = MHD_create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE);
+    if (!mhd) free(bytes);
+    return mhd;
+}
+
+static bool add_headers(const struct http_request *request, struct MHD_Response *mhd) {
+    const struct http_response *response = &request->response;
+    bool close = request->close || request->chunked ||
+                 atomic_load_explicit(&request->connection->server->stopping, memory_order_relaxed);
+    if (close && MHD_add_response_header(mhd, "Connection", "close") == MHD_NO) return false;
+    if (response->content_type && MHD_add_response_header(mhd, "Content-Type", response->content_type) == MHD_NO)
+        return false;
+    for (size_t i = 0; i < response->header_count; i++) {
+        const char *value = response->headers[i].value;
+        if (!value || MHD_add_response_header(mhd, response->headers[i].name, value) == MHD_NO) return false;
+    }
+    return true;
+}
+
+static bool response_sound(const struct http_response *response) {
+    return response->status >= 200 && response->status <= 599 && !response->body.failed;
+}
+
+/* NULL: memory ran out, or the handler made an answer that cannot be sent. */
+static struct MHD_Response *build(struct http_request *request) {
+    struct http_response *response = &request->response;
+    if (!response_sound(response)) return NULL;
+    struct MHD_Response *mhd =
+        response->stream ? stream_answer(request->connection, response->stream) : body_response(&response->body);
+    if (!mhd) return NULL;
+    response->stream = NULL;
+    if (add_headers(request, mhd)) return mhd;
+    MHD_destroy_response(mhd);
+    return NULL;
+}
+
+static struct MHD_Response *build_or_refuse(struct http_request *request) {
+    struct MHD_Response *mhd = build(request);
+    if (mhd) return mhd;
+    struct err err = ERR_INIT;
+    (void)err_set(&err, request->response.body.failed ? ERR_NO_MEMORY : ERR_INTERNAL,
+                  "the answer could not be written");
+    answer_refuse(request, &err);
+    return build(request);
+}
+
+enum MHD_Result answer_queue(struct http_request *request) {
+    struct http_connection *connection = request->connection;
+    struct MHD_Response *mhd = build_or_refuse(request);
+    if (!mhd) return MHD_NO;
+    request->step = STEP_ANSWERED;
+    connection_enter(connection, connection->stream ? PHASE_STREAMING : PHASE_SENDING);
+    enum MHD_Result queued = MHD_queue_response(connection->mhd, (unsigned)request->response.status, mhd);
+    MHD_destroy_response(mhd);
+    return queued;
+}
+
+/* Nothing else is on its way on this connection, so the socket's buffer takes it whole; when it does not, the client
+ * sees the connection end. */
+void answer_write_now(struct http_request *request) {
+    const struct http_response *response = &request->response;
+    _cleanup_(str_deinit) struct str out = STR_INIT;
+    const char *reason = MHD_get_reason_phrase_for((unsigned)response->status);
+    str_printf(&out, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n", response->status,
+               reason ? reason : "", response->body.len);
+    if (response->content_type) str_printf(&out, "Content-Type: %s\r\n", response->content_type);
+    for (size_t i = 0; i < response->header_count; i++)
+        str_printf(&out, "%s: %s\r\n", response->headers[i].name, response->headers[i].value);
+    str_add_text(&out, "\r\n");
+    str_add_slice(&out, str_slice(&response->body));
+    if (out.failed) return;
+    (void)!send(request->connection->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}

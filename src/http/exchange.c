@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request from its first line to its answer, on its worker. libmicrohttpd calls exchange_begin() when it has the request line,
+ * exchange_step() when it has the headers, for each piece of the body and once more when all is there (and again when a control
+ * thread has resumed the connection), exchange_completed() at the end.
+ *
+ * An answer queued in the first step ends the connection, so only refusals are.
+ */
+#include "http/http_impl.h"
+
+#include <string.h>
+
+/* An unchangeable text to its callers, but the request's own memory: cutting it behind the '?' keeps libmicrohttpd from splitting
+ * the query into records, which costs time for every request and, when the records do not fit, leaves the parser in a state in
+ * which it goes on reading a request that it has refused. */
+static void hide_query(const char *target) {
+    char *query = strchr(target, '?');
+    if (query) query[1] = '\0';
+}
+
+void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct http_connection *connection = info ? info->socket_context : NULL;
+    if (!connection || !target || !request_begin(&connection->request, target)) return NULL;
+    connection_enter(connection, PHASE_RECEIVING);
+    hide_query(target);
+    return connection;
+}
+
+void exchange_completed(void *ctx, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code) {
+    struct http_server *server = ctx;
+    struct http_connection *connection = *context;
+    *context = NULL;
+    if (!connection) return;
+    /* Refused by libmicrohttpd before it came to us. */
+    if (connection->request.step == STEP_HEADERS && code == MHD_REQUEST_TERMINATED_WITH_ERROR)
+        atomic_fetch_add_explicit(&server->refused_framing, 1, memory_order_relaxed);
+    request_reset(&connection->request);
+    connection_enter(connection, PHASE_IDLE);
+}
+
+static void count_refusal(struct http_server *server, const struct err *err) {
+    bool limit = err->code == ERR_TOO_LARGE || err->code == ERR_HEADERS_TOO_LARGE;
+    atomic_fetch_add_explicit(limit ? &server->refused_limit : &server->refused_framing, 1, memory_order_relaxed);
+}
+
+static enum MHD_Result take_headers(struct http_request *request, const char *version) {
+    struct http_connection *connection = request->connection;
+    struct err err = ERR_INIT;
+    uint64_t requests = atomic_load_explicit(&connection->requests, memory_order_relaxed);
+    atomic_store_explicit(&connection->requests, requests + 1, memory_order_relaxed);
+    request->step = STEP_BODY;
+    if (guard_request(request, version, &err) == 0) return MHD_YES;
+    count_refusal(connection->server, &err);
+    answer_refuse(request, &err);
+    request->close = true;
+    watch_linger(connection->server, connection->fd);
+    return answer_queue(request);
+}
+
+/* In the middle of a body libmicrohttpd takes no answer; a client that sends without end shall not wait for the end. */
+static enum MHD_Result refuse_body(struct http_request *request) {
+    struct http_connection *connection = request->connection;
+    struct err err = ERR_INIT;
+    (void)err_set(&err, ERR_TOO_LARGE, "the body is larger than %zu bytes", connection->server->options.body_limit);
+    err_at(&err, "body");
+    count_refusal(connection->server, &err);
+    answer_refuse(request, &err);
+    watch_linger(connection->server, connection->fd);
+    answer_write_now(request);
+    return MHD_NO;
+}
+
+static enum MHD_Result take_body(struct http_request *request, const char *data, size_t *data_size) {
+    size_t size = *data_size;
+    *data_size = 0;
+    if (size > request->connection->server->options.body_limit - request->body.len) return refuse_body(request);
+    str_add(&request->body, data, size);
+    return MHD_YES;
+}
+
+static enum MHD_Result refuse_busy(struct http_request *request) {
+    struct http_server *server = request->connection->server;
+    struct err err = ERR_INIT;
+    (void)err_set(&err, ERR_UNAVAILABLE, "%zu requests wait already", server->options.control_queue);
+    atomic_fetch_add_explicit(&server->control_rejected, 1, memory_order_relaxed);
+    answer_refuse(request, &err);
+    http_response_header(&request->response, "Retry-After", "1");
+    return answer_queue(request);
+}
+
+static enum MHD_Result refuse_with(struct http_request *request, enum err_code code, const char *message) {
+    struct err err = ERR_INIT;
+    (void)err_set(&err, code, "%s", message);
+    answer_refuse(request, &err);
+    return answer_queue(request);
+}
+
+static enum MHD_Result handle(struct http_request *request) {
+    struct http_server *server = request->connection->server;
+    const struct http_handler *handler = &server->options.handler;
+    if (request->body.failed) return refuse_with(request, ERR_NO_MEMORY, "no memory for the body");
+    request->response = (struct http_response){0};
+    if (handler->fast(handler->ctx, request, &request->response) == HTTP_ANSWER) return answer_queue(request);
+    connection_enter(request->connection, PHASE_HANDLING);
+    if (!control_submit(&server->pool, request)) return refuse_busy(request);
+    return MHD_YES;
+}
+
+static enum MHD_Result answer_control(struct http_request *request) {
+    if (request->dropped) return refuse_with(request, ERR_UNAVAILABLE, "the server stops");
+    return answer_queue(request);
+}
+
+enum MHD_Result exchange_step(void *ctx, struct MHD_Connection *mhd, const char *url, const char *method,
+                              const char *version, const char *data, size_t *data_size, void **context) {
+    struct http_connection *connection = *context;
+    if (!connection) return MHD_NO;
+    struct http_request *request = &connection->request;
+    request->method = method;
+    switch (request->step) {
+    case STEP_HEADERS:
+        return take_headers(request, version);
+    case STEP_BODY:
+        return *data_size > 0 ? take_body(request, data, data_size) : handle(request);
+    case STEP_CONTROL_DONE:
+        return answer_control(request);
+    case STEP_CONTROL:
+    case STEP_ANSWERED:
+        break;
+    }
+    return MHD_YES;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guard against requests that two readers can understand in two ways (request smuggling). libmicrohttpd 0.9.75 takes two
+ * Content-Lengths, Content-Length beside Transfer-Encoding, line ends without CR, and bytes behind a NUL, which it loses; a
+ * folded line it glues to the header's *name*.
+ *
+ * It parses in place: a request line "GET /x HTTP/1.1 CR LF" becomes three strings, and a header "Name: value CR LF" two, each
+ * followed by the zeros that took the place of the separators. So the strings of a sound request lie behind one another without a
+ * gap, and everything that was lost, glued, moved or ended otherwise than by CR LF leaves a gap or an overlap. The guard walks the
+ * headers in order and compares each address with the one it must have; no copy of the head is needed.
+ *
+ * One form passes that should not: a NUL right before a line end without CR ("value NUL LF") leaves the same zeros as CR LF.
+ * The value that is seen is then the value that was sent, less the NUL.
+ */
+#include "http/http_impl.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define LINE_END 2 /* CR LF */
+
+struct guard {
+    const char *next; /* where the next line must begin */
+    size_t count, hosts, lengths, encodings;
+    const char *length, *encoding;
+    const char *fault, *at;
+};
+
+static bool is_token(const char *text, size_t len) {
+    static const bool token[256] = {
+        ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1,         ['&'] = 1,         ['\''] = 1,
+        ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,         ['^'] = 1,         ['_'] = 1,
+        ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+    };
+    for (size_t i = 0; i < len; i++)
+        if (!token[(unsigned char)text[i]]) return false;
+    return len > 0;
+}
+
+static bool is_value(const char *text, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f) return false;
+    }
+    return true;
+}
+
+static enum MHD_Result fault(struct guard *guard, const char *at, const char *what) {
+    guard->at = at;
+    guard->fault = what;
+    return MHD_NO;
+}
+
+static void note_header(struct guard *guard, const char *name, size_t len, const char *value) {
+    if (len == 4 && strncasecmp(name, "Host", 4) == 0) guard->hosts++;
+    if (len == 14 && strncasecmp(name, "Content-Length", 14) == 0) {
+        guard->lengths++;
+        guard->length = value;
+    }
+    if (len == 17 && strncasecmp(name, "Transfer-Encoding", 17) == 0) {
+        guard->encodings++;
+        guard->encoding = value;
+    }
+}
+
+static enum MHD_Result guard_header(void *ctx, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                    const char *value, size_t value_len) {
+    struct guard *guard = ctx;
+    if (name != guard->next || !value || value < name + name_len + 1)
+        return fault(guard, "headers", "are folded, have a NUL in them, or do not end in CR LF");
+    if (++guard->count > HEADERS_COUNT_MAX) return fault(guard, "headers", "are too many");
+    if (!is_token(name, name_len)) return fault(guard, "headers", "have a name with a byte that may not stand there");
+    if (!is_value(value, value_len)) return fault(guard, name, "has a control byte in its value");
+    for (const char *space = name + name_len + 1; space < value; space++)
+        if (*space != ' ' && *space != '\t') return fault(guard, name, "is malformed");
+    guard->next = value + value_len + LINE_END;
+    note_header(guard, name, name_len, value);
+    return MHD_YES;
+}
+
+static int refuse_head(struct err *err, const char *at, const char *what) {
+    int r = err_set(err, ERR_BAD_REQUEST, "%s %s", at, what);
+    err_at(err, "%s", at);
+    return r;
+}
+
+/* "GET", its space, the target, its space, "HTTP/1.1": nothing skipped, nothing behind a NUL. */
+static int guard_request_line(const struct http_request *request, const char *version, struct err *err) {
+    const char *method = request->method;
+    size_t len = strlen(method);
+    if (!is_token(method, len) || method + len + 1 != request->raw_target ||
+        request->raw_target + request->target_len + 1 != version)
+        return refuse_head(err, "request line", "is malformed");
+    if (strcmp(version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
+        return refuse_head(err, "request line", "asks for a version other than HTTP/1.1 and HTTP/1.0");
+    return 0;
+}
+
+static int guard_framing(struct http_request *request, const struct guard *guard, bool http_1_1, struct err *err) {
+    if (guard->hosts > 1) return refuse_head(err, "Host", "stands there twice");
+    if (guard->hosts == 0 && http_1_1) return refuse_head(err, "Host", "is missing");
+    if (guard->lengths > 1) return refuse_head(err, "Content-Length", "stands there twice");
+    if (guard->encodings == 0) return 0;
+    if (guard->lengths > 0) return refuse_head(err, "Content-Length", "stands beside Transfer-Encoding");
+    if (guard->encodings > 1 || strcasecmp(guard->encoding, "chunked") != 0)
+        return refuse_head(err, "Transfer-Encoding", "is not just \"chunked\"");
+    if (!http_1_1) return refuse_head(err, "Transfer-Encoding", "stands in a request of HTTP/1.0");
+    request->chunked = true;
+    return 0;
+}
+
+/* libmicrohttpd has refused a length that is no number or does not fit 64 bits. */
+static int guard_length(const struct http_request *request, const struct guard *guard, struct err *err) {
+    size_t limit = request->connection->server->options.body_limit;
+    int64_t length;
+    if (!guard->length) return 0;
+    if (text_to_int(guard->length, 0, INT64_MAX, &length) && (uint64_t)length <= limit) return 0;
+    int r = err_set(err, ERR_TOO_LARGE, "the body is larger than %zu bytes", limit);
+    err_at(err, "Content-Length");
+    return r;
+}
+
+/* What the head leaves free must hold the head of the answer, or libmicrohttpd closes the connection without one. */
+static int guard_head_size(const struct http_request *request, size_t size, size_t headers, struct err *err) {
+    size_t limit = request->connection->server->options.header_limit;
+    if (size + headers * HEADER_RECORD + ANSWER_HEAD_RESERVE <= limit) return 0;
+    int r = err_set(err, ERR_HEADERS_TOO_LARGE,
+                    "the request line and the headers take too much of the %zu bytes set aside for them", limit);
+    err_at(err, "headers");
+    return r;
+}
+
+int guard_request(struct http_request *request, const char *version, struct err *err) {
+    struct MHD_Connection *mhd = request->connection->mhd;
+    int r = guard_request_line(request, version, err);
+    if (r < 0) return r;
+
+    struct guard guard = {.next = version + strlen(version) + LINE_END};
+    (void)MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, guard_header, &guard);
+    if (guard.fault) return refuse_head(err, guard.at, guard.fault);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (!info || guard.next + LINE_END != request->method + info->header_size)
+        return refuse_head(err, "headers", "are folded, have a NUL in them, or do not end in CR LF");
+    r = guard_head_size(request, info->header_size, guard.count, err);
+    if (r < 0) return r;
+    r = guard_framing(request, &guard, strcmp(version, MHD_HTTP_VERSION_1_1) == 0, err);
+    if (r < 0) return r;
+    r = target_read(request, err);
+    if (r < 0) return r;
+    return guard_length(request, &guard, err);
+}

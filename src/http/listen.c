@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The listening socket. Its options are inherited by every connection that it accepts, which saves a system call each. */
+#include "http/http_impl.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+#define KEEPALIVE_IDLE_S 60
+#define KEEPALIVE_INTERVAL_S 15
+#define KEEPALIVE_COUNT 4
+
+static void close_fd(int *fd) {
+    if (*fd >= 0) (void)close(*fd);
+}
+
+static int bad_address(struct err *err, const char *address, const char *why) {
+    int r = err_set(err, ERR_CONFIG, "cannot listen on \"%s\": %s", address, why);
+    err_remedy(err, "Give an address and a port, as 127.0.0.1:7420 or [::1]:7420");
+    return r;
+}
+
+static int split_address(const char *address, char *host, size_t host_size, const char **ret_port, struct err *err) {
+    const char *colon = strrchr(address, ':');
+    if (!colon || colon == address) return bad_address(err, address, "no port");
+    const char *begin = address, *end = colon;
+    if (*begin == '[') {
+        if (end[-1] != ']') return bad_address(err, address, "a bracket is missing");
+        begin++;
+        end--;
+    } else if (memchr(begin, ':', (size_t)(end - begin))) {
+        return bad_address(err, address, "an IPv6 address stands in brackets");
+    }
+    size_t len = (size_t)(end - begin);
+    if (len == 0 || len >= host_size) return bad_address(err, address, "no host");
+    memcpy(host, begin, len);
+    host[len] = '\0';
+    int64_t port;
+    if (!text_to_int(colon + 1, 0, 65535, &port))
+        return bad_address(err, address, "the port is no number from 0 to 65535");
+    *ret_port = colon + 1;
+    return 0;
+}
+
+static int set_option(int fd, int level, int name, int value) {
+    return setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+/* TCP_USER_TIMEOUT is the deadline for an answer that makes no progress: the kernel ends the connection when sent bytes stay
+ * unacknowledged, or the client's window stays closed, for that long. Keepalive finds peers that died while a stream sleeps. */
+static int prepare(int fd, const struct http_options *options, bool ipv6) {
+    int timeout_ms = options->request_timeout_s > 2000000 ? 2000000000 : (int)options->request_timeout_s * 1000;
+    if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0) return -1;
+    if (ipv6 && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) < 0) return -1;
+    if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0) return -1;
+    if (set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) < 0) return -1;
+    if (set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S) < 0) return -1;
+    if (set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S) < 0) return -1;
+    if (set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT) < 0) return -1;
+    return set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeout_ms);
+}
+
+static int describe(int fd, char *ret_address, size_t size) {
+    struct sockaddr_storage bound = {0};
+    socklen_t len = sizeof(bound);
+    char host[INET6_ADDRSTRLEN];
+    if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0) return -1;
+    if (bound.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&bound;
+        if (!inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host))) return -1;
+        (void)snprintf(ret_address, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+        return 0;
+    }
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&bound;
+    if (!inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host))) return -1;
+    (void)snprintf(ret_address, size, "%s:%u", host, ntohs(v4->sin_port));
+    return 0;
+}
+
+static int bind_error(struct err *err, const char *address, int errnum) {
+    if (errnum == EADDRINUSE) return err_set(err, ERR_PORT_IN_USE, "something else listens on %s", address);
+    return bad_address(err, address, strerror(errnum));
+}
+
+int listen_open(const struct http_options *options, int *ret_fd, char *ret_address, size_t address_size,
+                struct err *err) {
+    char host[256];
+    const char *port = NULL;
+    int r = split_address(options->address, host, sizeof(host), &port, err);
+    if (r < 0) return r;
+
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    int code = getaddrinfo(host, port, &hints, &found);
+    if (code != 0) return bad_address(err, options->address, gai_strerror(code));
+
+    _cleanup_(close_fd) int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool bound = fd >= 0 && prepare(fd, options, found->ai_family == AF_INET6) == 0 &&
+                 bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0 &&
+                 describe(fd, ret_address, address_size) == 0;
+    int errnum = errno;
+    freeaddrinfo(found);
+    if (!bound) return bind_error(err, options->address, errnum);
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The request as a handler sees it. It lives in its connection and is used again for the next one. */
+#include "http/http_impl.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool request_begin(struct http_request *request, const char *target) {
+    size_t len = strlen(target);
+    if (!request->target) {
+        request->target = request->target_inline;
+        request->target_capacity = sizeof(request->target_inline);
+    }
+    if (len >= request->target_capacity) {
+        char *larger = malloc(len + 1);
+        if (!larger) return false;
+        request->target = larger;
+        request->target_capacity = len + 1;
+    }
+    memcpy(request->target, target, len + 1);
+    request->target_len = len;
+    request->raw_target = target;
+    return true;
+}
+
+static void target_free(struct http_request *request) {
+    if (request->target != request->target_inline) free(request->target);
+    request->target = request->target_inline;
+    request->target_capacity = sizeof(request->target_inline);
+}
+
+void request_reset(struct http_request *request) {
+    if (request->target_capacity != sizeof(request->target_inline)) target_free(request);
+    if (request->body.capacity > BODY_KEPT)
+        str_deinit(&request->body);
+    else if (request->body.data)
+        str_clear(&request->body);
+    if (request->arena.head) arena_deinit(&request->arena);
+    if (request->response.body.data) str_deinit(&request->response.body);
+    request->query = NULL;
+    request->arguments = NULL;
+    request->argument_count = 0;
+    request->arguments_split = request->chunked = request->close = request->dropped = false;
+    request->step = STEP_HEADERS;
+}
+
+void request_deinit(struct http_request *request) {
+    if (request->target) target_free(request);
+    str_deinit(&request->body);
+    str_deinit(&request->response.body);
+    arena_deinit(&request->arena);
+}
+
+static size_t count_arguments(const char *query) {
+    size_t count = 1;
+    for (const char *p = strchr(query, '&'); p; p = strchr(p + 1, '&'))
+        count++;
+    return count;
+}
+
+static bool split_one(char *text, size_t len, struct http_argument *ret) {
+    char *equals = memchr(text, '=', len);
+    size_t name_len = equals ? (size_t)(equals - text) : len;
+    text[len] = '\0';
+    size_t value_len = equals ? target_decode(equals + 1, len - name_len - 1, true) : 0;
+    name_len = target_decode(text, name_len, true);
+    ret->name = text;
+    ret->value = equals ? equals + 1 : text + name_len;
+    return utf8_valid(text, name_len) && utf8_valid(ret->value, value_len);
+}
+
+int request_split_query(struct http_request *request, struct err *err) {
+    request->arguments_split = true;
+    if (!request->query) return 0;
+    size_t count = count_arguments(request->query);
+    request->arguments = request->arguments_inline;
+    if (count > ARGUMENTS_INLINE) {
+        request->arguments = arena_array(&request->arena, count, sizeof(*request->arguments));
+        if (!request->arguments) return err_no_memory(err);
+    }
+    for (char *text = request->query; text;) {
+        char *next = strchr(text, '&');
+        size_t len = next ? (size_t)(next - text) : strlen(text);
+        if (len > 0 && !split_one(text, len, &request->arguments[request->argument_count++])) {
+            int r = err_set(err, ERR_INVALID_UTF8, "the query is not UTF-8");
+            err_at(err, "request line");
+            return r;
+        }
+        text = next ? next + 1 : NULL;
+    }
+    return 0;
+}
+
+/* Whatever can fail was split when the request came in. */
+static void split_late(const struct http_request *request) {
+    if (!request->arguments_split) (void)!request_split_query((struct http_request *)request, NULL);
+}
+
+const char *http_method(const struct http_request *request) {
+    return strcmp(request->method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : request->method;
+}
+
+const char *http_path(const struct http_request *request) {
+    return request->target;
+}
+
+const char *http_query(const struct http_request *request, const char *name) {
+    split_late(request);
+    for (size_t i = 0; i < request->argument_count; i++)
+        if (strcmp(request->arguments[i].name, name) == 0) return request->arguments[i].value;
+    return NULL;
+}
+
+int http_query_each(const struct http_request *request, int (*each)(void *ctx, const char *name, const char *value),
+                    void *ctx) {
+    split_late(request);
+    for (size_t i = 0; i < request->argument_count; i++) {
+        int r = each(ctx, request->arguments[i].name, request->arguments[i].value);
+        if (r != 0) return r;
+    }
+    return 0;
+}
+
+/* libmicrohttpd keeps white space at the end of a value, which is no part of it. */
+const char *http_header(const struct http_request *request, const char *name) {
+    const char *value = NULL;
+    size_t len = 0;
+    if (MHD_lookup_connection_value_n(request->connection->mhd, MHD_HEADER_KIND, name, strlen(name), &value, &len) ==
+        MHD_NO)
+        return NULL;
+    size_t trimmed = len;
+    while (trimmed > 0 && (value[trimmed - 1] == ' ' || value[trimmed - 1] == '\t'))
+        trimmed--;
+    if (trimmed == len) return value;
+    return arena_strndup(&((struct http_request *)request)->arena, value, trimmed);
+}
+
+struct slice http_body(const struct http_request *request) {
+    return str_slice(&request->body);
+}
+
+struct arena *http_arena(struct http_request *request) {
+    return &request->arena;
+}
+
+const char *http_peer(struct http_request *request) {
+    struct http_connection *connection = request->connection;
+    if (connection->peer[0]) return connection->peer;
+    const struct sockaddr *address = connection_address(connection->mhd);
+    if (!address) return "";
+    const void *bytes = address->sa_family == AF_INET6
+                            ? (const void *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr
+                            : (const void *)&((const struct sockaddr_in *)(const void *)address)->sin_addr;
+    if (!inet_ntop(address->sa_family, bytes, connection->peer, sizeof(connection->peer))) return "";
+    return connection->peer;
+}
+
+void **http_connection_slot(struct http_request *request, void (*release)(void *)) {
+    request->connection->slot_release = release;
+    return &request->connection->slot;
+}
