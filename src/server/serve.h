@@ -6,5 +6,7 @@
 /* Arguments behind the command's name. Exit codes: 0 ok, 1 error, 2 usage. */
 int serve_main(int argc, char **argv);
 int rebuild_main(int argc, char **argv);
+/* Writes the reference pages that come from tables into a folder. */
+int docs_main(int argc, char **argv);
 
 #endif
