@@ -96,32 +96,50 @@ int config_check_tools(const json_t *config, struct faults *faults) MUST_CHECK;
 
 /* ---- source ---- */
 
+/* Bytes that were read, ready for a parser: UTF-8 without a byte order mark. */
 struct source_text {
-    struct slice bytes;   /* UTF-8 without NUL */
+    struct slice bytes;
+    const char *file;     /* for errors; may be NULL */
     unsigned line_offset; /* lines of the file before these bytes */
 };
+/* INVALID_UTF8 and TOO_LARGE with the place. */
+int source_text_open(struct slice raw, const char *file, struct source_text *ret, struct err *err) MUST_CHECK;
+/* Puts the text's file, and the line within that file, into an error of a parser. */
+int source_text_err(const struct source_text *text, int r, unsigned line, unsigned column, struct err *err);
 
-struct source_node; /* one value in a source map */
+/* One value in a source map. Places are added while a document is read, in order; nothing is looked up then. */
+struct source_node;
+struct source_spot {
+    const char *file; /* lives as long as the map: source_map_keep() */
+    unsigned line, column;
+};
 struct source_node *source_map_root(struct source_map *map);
-/* The child of that name, made when it is new. NULL when memory is out. `key` NULL: the item `index`. */
-struct source_node *source_node_child(struct source_map *map, struct source_node *parent, const char *key,
-                                      size_t index);
-void source_node_place(struct source_node *node, const char *file, unsigned line, unsigned column);
-/* The node at the pointer, made (with its parents) when it is new. */
-struct source_node *source_map_node(struct source_map *map, const char *pointer);
-/* Forgets what is known below the node. */
-void source_node_clear(struct source_node *node);
-const char *source_map_file(struct source_map *map, const char *file); /* a copy that lives as long as the map */
+const char *source_map_keep(struct source_map *map, const char *text); /* a copy, or NULL without memory */
+/* A new last child; `key` NULL for the item `index`. NULL map or parent: nothing is done, NULL is answered. */
+struct source_node *source_node_add(struct source_map *map, struct source_node *parent, const char *key, size_t index,
+                                    struct source_spot spot);
+struct source_node *source_node_find(struct source_node *parent, const char *key, size_t index);
+/* Puts `count` items (1 or more) where one was, at its spot; the later ones move up. */
+void source_node_expand(struct source_map *map, struct source_node *array, size_t index, size_t count);
+/* The node now stands for another value: its place changes, what was below it is forgotten. */
+void source_node_replace(struct source_node *node, struct source_spot spot);
+void source_node_rename(struct source_map *map, struct source_node *node, const char *key); /* NULL node: nothing */
+bool source_map_failed(const struct source_map *map); /* memory ran out while adding */
 
+/* Where a parser puts the places that it finds. All zero: nowhere. */
 struct source_target {
-    struct source_map *map; /* may be NULL */
+    struct source_map *map;
     struct source_node *node;
-    const char *file; /* lives as long as the map */
+    const char *file; /* kept by the map */
 };
 int source_yaml(const struct source_text *text, const struct source_target *target, json_t **ret,
                 struct err *err) MUST_CHECK;
 int source_json(const struct source_text *text, const struct source_target *target, json_t **ret,
                 struct err *err) MUST_CHECK;
+
+/* Replaces the {file: …} of a document. `folder` is where its paths begin: "" or "agents/support". */
+int source_inline(const struct source_reader *reader, const char *folder, json_t *config, struct source_map *map,
+                  struct faults *faults, struct err *err) MUST_CHECK;
 
 /* What is wrong with a path inside a source ("leads outside the folder"), or NULL. */
 const char *source_path_fault(const char *path);
