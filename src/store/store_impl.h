@@ -17,7 +17,8 @@ struct write_job;
 struct write_queue {
     pthread_mutex_t mutex;
     struct write_job *first, **end;
-    bool led; /* somebody is carrying out jobs, or was told to */
+    size_t waiting; /* jobs between first and end */
+    bool led;       /* somebody is carrying out jobs, or was told to */
 };
 
 /* Idle connections are kept; `open` counts those that exist. Guarded by `mutex`. */

@@ -25,8 +25,9 @@ struct write_job {
     void *arg;
     struct err *err;
     int result;
-    bool kept; /* part of the open transaction */
-    bool lead; /* woken to lead instead of being done */
+    bool kept;  /* part of the open transaction */
+    bool leans; /* saw what that transaction had not committed yet, so its answer stands or falls with it */
+    bool lead;  /* woken to lead instead of being done */
     sem_t wake;
     struct write_job *next; /* in the queue, then among the carried out */
 };
@@ -46,6 +47,7 @@ static struct write_job *queue_take(struct write_queue *queue) {
     if (job) {
         queue->first = job->next;
         if (!queue->first) queue->end = &queue->first;
+        queue->waiting--;
     }
     pthread_mutex_unlock(&queue->mutex);
     return job;
@@ -66,14 +68,16 @@ static int batch_begin(struct batch *batch, struct err *err) {
     return 0;
 }
 
-/* Undoes the whole transaction; every job that it kept gets this failure. */
+/* Undoes the whole transaction; every job that it kept gets this failure, and so does every job that was refused, or
+ * found nothing to do, because of what it saw there: that never happened. */
 static void batch_fail(struct batch *batch, int r, const struct err *why) {
     db_rollback(batch->store->writer);
     batch->open = false;
     batch->kept = 0;
     for (struct write_job *job = batch->done; job; job = job->next) {
-        if (!job->kept) continue;
+        if (!job->kept && !job->leans) continue;
         job->kept = false;
+        job->leans = false;
         job->result = r;
         if (job->err) *job->err = *why;
     }
@@ -143,6 +147,7 @@ static int job_run(struct batch *batch, struct write_job *job, struct err *err) 
     bool guarded = batch->kept > 0;
 
     int r = batch->open ? 0 : batch_begin(batch, err);
+    job->leans = guarded;
     if (r == 0 && guarded) r = db_savepoint(batch->store->writer, err);
     if (r < 0) {
         batch->broken = true;
@@ -209,6 +214,7 @@ int store_write(struct store *store, store_fn fn, void *arg, struct err *err) {
     queue->led = true;
     *queue->end = &job;
     queue->end = &job.next;
+    queue->waiting++;
     pthread_mutex_unlock(&queue->mutex);
     if (!leading) {
         while (sem_wait(&job.wake) < 0 && errno == EINTR)
