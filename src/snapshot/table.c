@@ -18,7 +18,7 @@
 #include "snapshot/snapshot_impl.h"
 
 #define RECORDS_AT_ONCE 8
-#define DEPTH_MAX 24
+#define DEPTH_MAX 20
 
 static uintptr_t page_ref(const struct page *page) {
     return (uintptr_t)page | page->log2_slots;

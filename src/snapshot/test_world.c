@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#define NEEDED_MAX (TEST_OVERRIDES_MAX + 1)
 #define TEST_EPOCH INT64_C(1764000000000000)
 
 void test_config(const char *agent, int64_t number, struct str *out) {
@@ -53,18 +52,11 @@ static const char *reason_of(const struct test_entry *entry) {
     return entry->reason ? entry->reason : "because";
 }
 
-/* Every version that the entry needs, as often as it needs it; GIVE_OTHERS shifts all numbers. */
-struct given {
-    struct version versions[NEEDED_MAX];
-    const struct version *pointers[NEEDED_MAX];
-    struct str configs[NEEDED_MAX];
-    size_t count;
-};
-
-static void given_add(struct given *given, const char *agent, int64_t number) {
-    struct str *config = given->configs + given->count;
-    struct version *version = given->versions + given->count;
+static void add_version(struct test_spec *spec, const char *agent, int64_t number) {
+    struct str *config = spec->configs + spec->spec.version_count;
+    struct version *version = spec->versions + spec->spec.version_count;
     test_config(agent, number, config);
+    assert_false(config->failed);
     *version = (struct version){
         .agent = agent,
         .number = number,
@@ -73,51 +65,52 @@ static void given_add(struct given *given, const char *agent, int64_t number) {
         .config = str_slice(config),
         .size = (int64_t)config->len,
     };
-    given->pointers[given->count++] = version;
+    spec->pointers[spec->spec.version_count++] = version;
 }
 
-static void given_init(struct given *given, const struct test_entry *entry, enum test_given which) {
-    int64_t shift = which == GIVE_OTHERS ? 1000 : 0;
-    *given = (struct given){.count = 0};
-    if (which == GIVE_NONE) return;
+static void add_versions(struct test_spec *spec, const struct test_entry *entry, enum test_given given) {
+    int64_t shift = given == GIVE_OTHERS ? 1000 : 0;
+    spec->spec.versions = spec->pointers;
+    if (given == GIVE_NONE) return;
     for (size_t i = 0; i < overrides_of(entry); i++)
-        given_add(given, entry->agent, entry->overrides[i].version + shift);
-    given_add(given, entry->agent, entry->version + shift);
+        add_version(spec, entry->agent, entry->overrides[i].version + shift);
+    add_version(spec, entry->agent, entry->version + shift);
 }
 
-static void given_deinit(struct given *given) {
-    for (size_t i = 0; i < NEEDED_MAX; i++)
-        str_deinit(given->configs + i);
-}
-
-int test_put(struct snapshot_edit *edit, const struct test_entry *entry, enum test_given which, struct err *err) {
-    struct given given;
-    struct snapshot_override_spec overrides[TEST_OVERRIDES_MAX];
-    char id[32];
-    snprintf(id, sizeof(id), "move-%" PRId64, entry->seq);
-    for (size_t i = 0; i < overrides_of(entry); i++)
-        overrides[i] = (struct snapshot_override_spec){entry->overrides[i].name, entry->overrides[i].version,
-                                                       entry->overrides[i].keys};
-    given_init(&given, entry, which);
-    const struct snapshot_entry_spec spec = {
-        .deployment = {.id = id,
-                       .agent = entry->agent,
-                       .environment = entry->environment,
-                       .version = entry->version,
-                       .previous = entry->previous,
-                       .kind = entry->kind,
-                       .reason = reason_of(entry),
-                       .created_by = "key-1",
-                       .created_at = TEST_EPOCH + entry->seq * 1000000,
-                       .seq = entry->seq},
-        .held = entry->held,
-        .overrides = overrides,
-        .override_count = overrides_of(entry),
-        .versions = given.pointers,
-        .version_count = given.count,
+void test_spec_init(struct test_spec *spec, const struct test_entry *entry, enum test_given given) {
+    memset(spec, 0, sizeof(*spec));
+    snprintf(spec->id, sizeof(spec->id), "move-%" PRId64, entry->seq);
+    spec->spec.deployment = (struct deployment){
+        .id = spec->id,
+        .agent = entry->agent,
+        .environment = entry->environment,
+        .version = entry->version,
+        .previous = entry->previous,
+        .kind = entry->kind,
+        .reason = reason_of(entry),
+        .created_by = "key-1",
+        .created_at = TEST_EPOCH + entry->seq * 1000000,
+        .seq = entry->seq,
     };
-    int r = snapshot_edit_entry(edit, &spec, err);
-    given_deinit(&given);
+    spec->spec.held = entry->held;
+    spec->spec.overrides = spec->overrides;
+    spec->spec.override_count = overrides_of(entry);
+    for (size_t i = 0; i < spec->spec.override_count; i++)
+        spec->overrides[i] = (struct snapshot_override_spec){entry->overrides[i].name, entry->overrides[i].version,
+                                                             entry->overrides[i].keys};
+    add_versions(spec, entry, given);
+}
+
+void test_spec_deinit(struct test_spec *spec) {
+    for (size_t i = 0; i < ARRAY_LEN(spec->configs); i++)
+        str_deinit(spec->configs + i);
+}
+
+int test_put(struct snapshot_edit *edit, const struct test_entry *entry, enum test_given given, struct err *err) {
+    struct test_spec spec;
+    test_spec_init(&spec, entry, given);
+    int r = snapshot_edit_entry(edit, &spec.spec, err);
+    test_spec_deinit(&spec);
     return r;
 }
 
@@ -233,6 +226,20 @@ void test_write_decision(const struct test_entry *entry, const struct test_overr
     if (unit) str_printf(out, "\"unit\":\"%s\",", unit);
     add_config(out, entry, number);
     str_add_text(out, ",\"flags\":{}}");
+}
+
+static int dump_entry(void *ctx, const struct snapshot_entry *entry) {
+    snapshot_entry_write(entry, ctx);
+    str_add_char(ctx, '\n');
+    return 0;
+}
+
+void test_dump(const struct snapshot *snapshot, struct str *out) {
+    struct position position = snapshot_position(snapshot);
+    str_printf(out, "%" PRId64 ".%" PRId64 " %zu agents, %zu entries, keys %" PRIu64 "\n", position.epoch, position.seq,
+               snapshot_agent_count(snapshot), snapshot_entry_count(snapshot), snapshot_keys_generation(snapshot));
+    assert_int_equal(snapshot_each(snapshot, NULL, dump_entry, out), 0);
+    assert_false(out->failed);
 }
 
 uint64_t test_random(uint64_t *state) {

@@ -27,10 +27,21 @@ struct test_entry {
     struct test_override overrides[TEST_OVERRIDES_MAX]; /* ends at the first without a name */
 };
 
-/* Which versions a test hands over. */
+/* Which versions a test hands over: those needed, none, or only ones that are not needed. */
 enum test_given { GIVE_ALL, GIVE_NONE, GIVE_OTHERS };
 
-/* Puts the entry into the edit; the configuration of agent@n is test_config(). GIVE_OTHERS gives versions that it does not need. */
+/* A spec with all that it points to. The configuration of agent@n is test_config(). */
+struct test_spec {
+    struct snapshot_entry_spec spec;
+    struct snapshot_override_spec overrides[TEST_OVERRIDES_MAX];
+    struct version versions[TEST_OVERRIDES_MAX + 1];
+    const struct version *pointers[TEST_OVERRIDES_MAX + 1];
+    struct str configs[TEST_OVERRIDES_MAX + 1];
+    char id[32];
+};
+void test_spec_init(struct test_spec *spec, const struct test_entry *entry, enum test_given given);
+void test_spec_deinit(struct test_spec *spec);
+/* Puts the entry into the edit. */
 int test_put(struct snapshot_edit *edit, const struct test_entry *entry, enum test_given given,
              struct err *err) MUST_CHECK;
 /* A snapshot like `base` with those entries put, at position 1.<seq of the last>. Fails the test when it cannot be made. */
@@ -50,6 +61,9 @@ void test_write_entry(const struct test_entry *entry, struct str *out);
 /* What decision_write() should append at that position; `unit` NULL: no targeting key, which `override` is then, too. */
 void test_write_decision(const struct test_entry *entry, const struct test_override *override, const char *position,
                          const char *unit, struct str *out);
+
+/* All that a snapshot answers, in one text: position, counts, entries in order. */
+void test_dump(const struct snapshot *snapshot, struct str *out);
 
 /* A generator of its own, so that a run can be repeated from its seed on any machine. */
 uint64_t test_random(uint64_t *state);
