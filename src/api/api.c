@@ -35,7 +35,7 @@ struct api *api_free(struct api *api) {
 }
 
 void api_serve(struct api *api, const struct http_server *server) {
-    api->server = server;
+    atomic_store(&api->server, server);
 }
 
 void api_tick(struct api *api) {

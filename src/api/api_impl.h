@@ -15,7 +15,7 @@ struct api {
     struct api_options options;
     struct hub *hub;
     struct str openapi;
-    const struct http_server *server;
+    _Atomic(const struct http_server *) server; /* NULL until it was started */
     _Atomic bool draining;
     _Atomic uint64_t answers[OP_COUNT_][STATUS_CLASSES];
     _Atomic uint64_t refused_keys;

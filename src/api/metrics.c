@@ -34,7 +34,8 @@ static void collect(struct api *api, struct figures *ret) {
     ret->events = hub_events(api->hub);
     ret->refused_keys = atomic_load_explicit(&api->refused_keys, memory_order_relaxed);
     ret->resident = resident_bytes();
-    if (api->server) http_server_stats(api->server, &ret->http);
+    const struct http_server *server = atomic_load(&api->server);
+    if (server) http_server_stats(server, &ret->http);
 }
 
 static void write_metric(struct str *out, const char *name, const char *type, const char *help, uint64_t value) {
