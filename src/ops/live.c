@@ -145,8 +145,9 @@ static int load_step(void *arg, struct store_tx *tx, struct err *err) {
     if (r < 0) return r;
     r = store_touches(tx, step->live->position.seq, TOUCHES_MAX, &step->arena, &step->touches, &step->touch_count, err);
     if (r < 0) return r;
-    step->more = step->touch_count >= TOUCHES_MAX;
-    if (step->more) step->position.seq = step->touches[step->touch_count - 1].seq;
+    int64_t last = step->touch_count ? step->touches[step->touch_count - 1].seq : step->position.seq;
+    step->more = last < step->position.seq; /* a page was full: what is behind it comes with the next step */
+    if (step->more) step->position.seq = last;
     for (size_t i = 0; i < step->touch_count && r == 0; i++)
         r = load_touch(step, tx, &step->touches[i], err);
     return r;
