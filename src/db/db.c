@@ -84,15 +84,3 @@ int db_commit(struct db *db, struct err *err) {
 void db_rollback(struct db *db) {
     db->driver->rollback(db);
 }
-
-int db_savepoint(struct db *db, struct err *err) {
-    return db->driver->savepoint(db, err);
-}
-
-int db_release(struct db *db, struct err *err) {
-    return db->driver->release(db, err);
-}
-
-int db_rollback_to(struct db *db, struct err *err) {
-    return db->driver->rollback_to(db, err);
-}

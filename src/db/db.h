@@ -57,13 +57,10 @@ int db_begin(struct db *db,
 int db_commit(struct db *db,
               struct err *err) MUST_CHECK; /* on failure the transaction is gone, except UNKNOWN_OUTCOME */
 void db_rollback(struct db *db);
-int db_savepoint(struct db *db, struct err *err) MUST_CHECK; /* one level, inside a transaction */
-int db_release(struct db *db, struct err *err) MUST_CHECK;
-int db_rollback_to(struct db *db, struct err *err) MUST_CHECK; /* back to the savepoint, which is gone afterwards */
 
 /* ---- the fault driver: a wrapper whose n-th call fails ---- */
 
-/* Counts calls of prepare, step, exec, begin, commit, savepoint, release and rollback_to through `inner` (taken over, also when wrapping fails) and
+/* Counts calls of prepare, step, exec, begin and commit through `inner` (taken over, also when wrapping fails) and
  * fails the `fail_at`-th (1-based; 0 = never) with `code`. With `after` true the call is carried out first and then reported
  * as failed (a commit whose answer is lost: UNKNOWN_OUTCOME). Several connections may share one struct db_fault;
  * `fail_at`, `code` and `after` are changed only while no call is under way. */

@@ -16,9 +16,6 @@ struct db_driver {
     int (*begin)(struct db *db, struct err *err);
     int (*commit)(struct db *db, struct err *err);
     void (*rollback)(struct db *db);
-    int (*savepoint)(struct db *db, struct err *err);
-    int (*release)(struct db *db, struct err *err);
-    int (*rollback_to)(struct db *db, struct err *err);
 
     void (*bind_int)(struct db_stmt *stmt, int number, int64_t value);
     void (*bind_slice)(struct db_stmt *stmt, int number, struct slice value); /* ptr NULL binds NULL */

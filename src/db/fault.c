@@ -72,18 +72,6 @@ static void fault_rollback(struct db *base) {
     db_rollback(fault_of(base)->inner);
 }
 
-static int fault_savepoint(struct db *base, struct err *err) {
-    return pass(base, db_savepoint, err);
-}
-
-static int fault_release(struct db *base, struct err *err) {
-    return pass(base, db_release, err);
-}
-
-static int fault_rollback_to(struct db *base, struct err *err) {
-    return pass(base, db_rollback_to, err);
-}
-
 static int fault_exec(struct db *base, const char *sql, struct err *err) {
     struct fault_db *db = fault_of(base);
     bool failing = due(db);
@@ -174,9 +162,6 @@ static const struct db_driver fault_driver = {
     .begin = fault_begin,
     .commit = fault_commit,
     .rollback = fault_rollback,
-    .savepoint = fault_savepoint,
-    .release = fault_release,
-    .rollback_to = fault_rollback_to,
     .bind_int = fault_bind_int,
     .bind_slice = fault_bind_slice,
     .step = fault_step,

@@ -116,23 +116,25 @@ void db_file_deinit(struct db_file *file) {
     *file = DB_FILE_INIT;
 }
 
-static int open_file(const char *path, enum db_mode mode, struct db_file *file, struct err *err) {
+/* A file that is not there is fine for a writer, who makes it. */
+static int check_kind(const char *path, enum db_mode mode, struct err *err) {
     struct stat st;
 
-    int r = resolve(path, &file->path, err);
-    if (r < 0) return r;
-    if (mode == DB_WRITER) {
-        r = take_lock(file, err);
-        if (r < 0) return r;
-        r = make_file(file->path, err);
-        if (r < 0) return r;
-    }
-    if (stat(file->path, &st) < 0) return file_error(err, errno, "open the store", file->path);
+    if (stat(path, &st) < 0)
+        return errno == ENOENT && mode == DB_WRITER ? 0 : file_error(err, errno, "open the store", path);
     if (S_ISREG(st.st_mode)) return 0;
-    r = err_set(err, ERR_STORE_IO, "the store is no regular file");
-    err_at(err, "%s", file->path);
+    int r = err_set(err, ERR_STORE_IO, "the store is no regular file");
+    err_at(err, "%s", path);
     err_remedy(err, "Name a file for the store");
     return r;
+}
+
+static int open_file(const char *path, enum db_mode mode, struct db_file *file, struct err *err) {
+    int r = resolve(path, &file->path, err);
+    if (r == 0) r = check_kind(file->path, mode, err);
+    if (r < 0 || mode == DB_READER) return r;
+    r = take_lock(file, err);
+    return r < 0 ? r : make_file(file->path, err);
 }
 
 int db_file_open(const char *path, enum db_mode mode, struct db_file *ret, struct err *err) {

@@ -43,36 +43,17 @@ int store_agents(struct store_tx *tx, const char *after, size_t limit, struct ar
     return 0;
 }
 
-static int log_agent(struct store_tx *tx, const struct agent *agent, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_prepare(
-        tx, "INSERT INTO agent_log (agent, seq, description, created_by, created_at) VALUES ($1, $2, $3, $4, $5)",
-        &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, agent->name);
-    db_bind_int(stmt, 2, agent->seq);
-    db_bind_text(stmt, 3, agent->description);
-    db_bind_text(stmt, 4, agent->created_by);
-    db_bind_int(stmt, 5, agent->created_at);
-    return tx_run(tx, stmt, err);
-}
-
 int store_agent_put(struct store_tx *tx, const struct agent *agent, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_may_write(tx, err);
-    if (r == 0) r = log_agent(tx, agent, err);
+    int r = tx_write(
+        tx, "INSERT INTO agent_log (agent, description, created_by, created_at, seq) VALUES ($1, $2, $3, $4, $5)",
+        PARAMS(P_TEXT(agent->name), P_TEXT(agent->description), P_TEXT(agent->created_by), P_INT(agent->created_at),
+               P_INT(agent->seq)),
+        err);
     if (r < 0) return r;
-    r = tx_prepare(tx,
-                   "INSERT INTO agents_now (" AGENT_COLUMNS ") VALUES ($1, $2, 0, $3, $4, $5) "
-                   "ON CONFLICT (name) DO UPDATE SET description = excluded.description, seq = excluded.seq",
-                   &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, agent->name);
-    db_bind_text(stmt, 2, agent->description);
-    db_bind_text(stmt, 3, agent->created_by);
-    db_bind_int(stmt, 4, agent->created_at);
-    db_bind_int(stmt, 5, agent->seq);
-    return tx_run(tx, stmt, err);
+    return tx_write(tx,
+                    "INSERT INTO agents_now (" AGENT_COLUMNS ") VALUES ($1, $2, 0, $3, $4, $5) "
+                    "ON CONFLICT (name) DO UPDATE SET description = excluded.description, seq = excluded.seq",
+                    PARAMS(P_TEXT(agent->name), P_TEXT(agent->description), P_TEXT(agent->created_by),
+                           P_INT(agent->created_at), P_INT(agent->seq)),
+                    err);
 }

@@ -41,44 +41,22 @@ int store_answer_get(struct store_tx *tx, const char *principal, const char *key
     return tx_one(tx, stmt, read_answer, arena, ret, err);
 }
 
-static int forget_some(struct store_tx *tx, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_prepare(tx,
-                       "DELETE FROM answers WHERE (principal, key) IN "
-                       "(SELECT principal, key FROM answers WHERE at < $1 ORDER BY at LIMIT $2)",
-                       &stmt, err);
-    if (r < 0) return r;
-    db_bind_int(stmt, 1, oldest_kept(tx));
-    db_bind_int(stmt, 2, FORGET_AT_ONCE);
-    return tx_run(tx, stmt, err);
-}
-
 int store_answer_put(struct store_tx *tx, const struct store_answer *answer, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-    char request[HEX_SIZE];
-
-    int r = tx_may_write(tx, err);
-    if (r == 0) r = forget_some(tx, err);
+    int r = tx_write(tx,
+                     "DELETE FROM answers WHERE (principal, key) IN "
+                     "(SELECT principal, key FROM answers WHERE at < $1 ORDER BY at LIMIT $2)",
+                     PARAMS(P_INT(oldest_kept(tx)), P_INT(FORGET_AT_ONCE)), err);
     if (r < 0) return r;
-    r = tx_prepare(tx,
-                   "INSERT INTO answers (principal, key, request, status, body, epoch, seq, at) "
-                   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
-                   "ON CONFLICT (principal, key) DO UPDATE SET request = excluded.request, status = excluded.status, "
-                   "body = excluded.body, epoch = excluded.epoch, seq = excluded.seq, at = excluded.at "
-                   "WHERE answers.at < $9 RETURNING at",
-                   &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, answer->principal);
-    db_bind_text(stmt, 2, answer->key);
-    bind_hash(stmt, 3, &answer->request, request);
-    db_bind_int(stmt, 4, answer->status);
-    db_bind_text(stmt, 5, answer->body);
-    db_bind_int(stmt, 6, answer->position.epoch);
-    db_bind_int(stmt, 7, answer->position.seq);
-    db_bind_int(stmt, 8, answer->at);
-    db_bind_int(stmt, 9, oldest_kept(tx));
-    r = tx_step(tx, stmt, err);
+    r = tx_write(tx,
+                 "INSERT INTO answers (principal, key, request, status, body, epoch, seq, at) "
+                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+                 "ON CONFLICT (principal, key) DO UPDATE SET request = excluded.request, status = excluded.status, "
+                 "body = excluded.body, epoch = excluded.epoch, seq = excluded.seq, at = excluded.at "
+                 "WHERE answers.at < $9 RETURNING at",
+                 PARAMS(P_TEXT(answer->principal), P_TEXT(answer->key), P_HASH(&answer->request), P_INT(answer->status),
+                        P_TEXT(answer->body), P_INT(answer->position.epoch), P_INT(answer->position.seq),
+                        P_INT(answer->at), P_INT(oldest_kept(tx))),
+                 err);
     if (r < 0) return r;
     return r == 0 ? err_set(err, ERR_CONFLICT, "the Idempotency-Key was used already") : 0;
 }

@@ -26,36 +26,20 @@ static int read_entry(struct db_stmt *stmt, struct arena *arena, void *ret, stru
 }
 
 static int insert_entry(struct store_tx *tx, const struct audit_entry *entry, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-    char previous[HEX_SIZE], hash[HEX_SIZE];
-
-    int r = tx_prepare(
-        tx, "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)", &stmt,
+    return tx_write(
+        tx, "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        PARAMS(P_INT(entry->position.epoch), P_INT(entry->position.seq), P_INT(entry->at), P_TEXT(entry->actor),
+               P_TEXT(entry->actor_name), P_TEXT(entry->operation), P_TEXT(entry->agent), P_TEXT(entry->environment),
+               P_TEXT(entry->reason), P_TEXT(entry->detail), P_HASH(&entry->previous), P_HASH(&entry->hash)),
         err);
-    if (r < 0) return r;
-    db_bind_int(stmt, 1, entry->position.epoch);
-    db_bind_int(stmt, 2, entry->position.seq);
-    db_bind_int(stmt, 3, entry->at);
-    db_bind_text(stmt, 4, entry->actor);
-    db_bind_text(stmt, 5, entry->actor_name);
-    db_bind_text(stmt, 6, entry->operation);
-    db_bind_text(stmt, 7, entry->agent);
-    db_bind_text(stmt, 8, entry->environment);
-    db_bind_text(stmt, 9, entry->reason);
-    db_bind_text(stmt, 10, entry->detail);
-    bind_hash(stmt, 11, &entry->previous, previous);
-    bind_hash(stmt, 12, &entry->hash, hash);
-    return tx_run(tx, stmt, err);
 }
 
 int store_audit_append(struct store_tx *tx, struct audit_entry *entry, struct err *err) {
-    int r = tx_may_write(tx, err);
-    if (r < 0) return r;
     if (tx->audited) return err_set(err, ERR_INTERNAL, "a change wanted a second audit entry");
     if (position_compare(entry->position, tx->head.position) != 0 || entry->at != tx->head.at)
         return err_set(err, ERR_INTERNAL, "an audit entry bears another position or time than its change");
     entry->previous = tx->head.audit_hash;
-    r = audit_entry_hash(entry, &entry->hash, err);
+    int r = audit_entry_hash(entry, &entry->hash, err);
     if (r < 0) return r;
     r = insert_entry(tx, entry, err);
     if (r < 0) return r;

@@ -41,31 +41,20 @@ int store_environments(struct store_tx *tx, struct arena *arena, struct environm
     return 0;
 }
 
-static int put_row(struct store_tx *tx, const char *sql, const struct environment *environment, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_prepare(tx, sql, &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, environment->name);
-    db_bind_text(stmt, 2, environment->description);
-    db_bind_int(stmt, 3, environment->is_protected);
-    db_bind_text(stmt, 4, environment->created_by);
-    db_bind_int(stmt, 5, environment->created_at);
-    db_bind_int(stmt, 6, environment->seq);
-    return tx_run(tx, stmt, err);
-}
-
 int store_environment_put(struct store_tx *tx, const struct environment *environment, struct err *err) {
-    int r = tx_may_write(tx, err);
+    const struct param params[] = {P_TEXT(environment->name),        P_TEXT(environment->description),
+                                   P_INT(environment->is_protected), P_TEXT(environment->created_by),
+                                   P_INT(environment->created_at),   P_INT(environment->seq)};
+
+    int r =
+        tx_write(tx,
+                 "INSERT INTO environment_log (environment, description, is_protected, created_by, created_at, seq) "
+                 "VALUES ($1, $2, $3, $4, $5, $6)",
+                 params, ARRAY_LEN(params), err);
     if (r < 0) return r;
-    r = put_row(tx,
-                "INSERT INTO environment_log (environment, description, is_protected, created_by, created_at, seq) "
-                "VALUES ($1, $2, $3, $4, $5, $6)",
-                environment, err);
-    if (r < 0) return r;
-    return put_row(tx,
-                   "INSERT INTO environments_now (" ENVIRONMENT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6) "
-                   "ON CONFLICT (name) DO UPDATE SET description = excluded.description, "
-                   "is_protected = excluded.is_protected, seq = excluded.seq",
-                   environment, err);
+    return tx_write(tx,
+                    "INSERT INTO environments_now (" ENVIRONMENT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6) "
+                    "ON CONFLICT (name) DO UPDATE SET description = excluded.description, "
+                    "is_protected = excluded.is_protected, seq = excluded.seq",
+                    params, ARRAY_LEN(params), err);
 }

@@ -50,52 +50,28 @@ int store_holds(struct store_tx *tx, const char *environment, struct arena *aren
     return 0;
 }
 
-static void bind_hold(struct db_stmt *stmt, const struct hold *hold) {
-    db_bind_text(stmt, 1, hold->agent);
-    db_bind_text(stmt, 2, hold->environment);
-    db_bind_text(stmt, 3, hold->reason);
-    db_bind_text(stmt, 4, hold->created_by);
-    db_bind_int(stmt, 5, hold->created_at);
-    db_bind_int(stmt, 6, hold->seq);
-}
-
 static int log_hold(struct store_tx *tx, const struct hold *hold, bool held, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r =
-        tx_prepare(tx, "INSERT INTO hold_log (" HOLD_COLUMNS ", held) VALUES ($1, $2, $3, $4, $5, $6, $7)", &stmt, err);
-    if (r < 0) return r;
-    bind_hold(stmt, hold);
-    db_bind_int(stmt, 7, held);
-    return tx_run(tx, stmt, err);
+    return tx_write(tx, "INSERT INTO hold_log (" HOLD_COLUMNS ", held) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    PARAMS(P_TEXT(hold->agent), P_TEXT(hold->environment), P_TEXT(hold->reason),
+                           P_TEXT(hold->created_by), P_INT(hold->created_at), P_INT(hold->seq), P_INT(held)),
+                    err);
 }
 
 int store_hold_put(struct store_tx *tx, const struct hold *hold, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_may_write(tx, err);
-    if (r == 0) r = log_hold(tx, hold, true, err);
+    int r = log_hold(tx, hold, true, err);
     if (r < 0) return r;
-    r = tx_prepare(tx,
-                   "INSERT INTO holds_now (" HOLD_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6) "
-                   "ON CONFLICT (environment, agent) DO UPDATE SET reason = excluded.reason, "
-                   "created_by = excluded.created_by, created_at = excluded.created_at, seq = excluded.seq",
-                   &stmt, err);
-    if (r < 0) return r;
-    bind_hold(stmt, hold);
-    return tx_run(tx, stmt, err);
+    return tx_write(tx,
+                    "INSERT INTO holds_now (" HOLD_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6) "
+                    "ON CONFLICT (environment, agent) DO UPDATE SET reason = excluded.reason, "
+                    "created_by = excluded.created_by, created_at = excluded.created_at, seq = excluded.seq",
+                    PARAMS(P_TEXT(hold->agent), P_TEXT(hold->environment), P_TEXT(hold->reason),
+                           P_TEXT(hold->created_by), P_INT(hold->created_at), P_INT(hold->seq)),
+                    err);
 }
 
 int store_hold_release(struct store_tx *tx, const struct hold *hold, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_may_write(tx, err);
-    if (r < 0) return r;
-    r = tx_prepare(tx, "DELETE FROM holds_now WHERE environment = $1 AND agent = $2 RETURNING seq", &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, hold->environment);
-    db_bind_text(stmt, 2, hold->agent);
-    r = tx_step(tx, stmt, err);
+    int r = tx_write(tx, "DELETE FROM holds_now WHERE environment = $1 AND agent = $2 RETURNING seq",
+                     PARAMS(P_TEXT(hold->environment), P_TEXT(hold->agent)), err);
     if (r <= 0) return r < 0 ? r : STORE_NONE;
     return log_hold(tx, hold, false, err);
 }

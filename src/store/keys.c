@@ -25,43 +25,20 @@ static int read_key(struct db_stmt *stmt, struct arena *arena, void *ret, struct
 }
 
 int store_key_add(struct store_tx *tx, const struct key *key, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-    char secret[HEX_SIZE];
-
-    int r = tx_may_write(tx, err);
-    if (r < 0) return r;
-    r = tx_prepare(tx,
-                   "INSERT INTO keys (id, name, role, environments, secret_hash, created_by, created_at, seq) "
-                   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                   &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, key->id);
-    db_bind_text(stmt, 2, key->name);
-    db_bind_text(stmt, 3, role_name(key->role));
-    db_bind_text(stmt, 4, key->environments);
-    bind_hash(stmt, 5, &key->secret_hash, secret);
-    db_bind_text(stmt, 6, key->created_by);
-    db_bind_int(stmt, 7, key->created_at);
-    db_bind_int(stmt, 8, key->seq);
-    return tx_run(tx, stmt, err);
+    return tx_write(tx,
+                    "INSERT INTO keys (id, name, role, environments, secret_hash, created_by, created_at, seq) "
+                    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                    PARAMS(P_TEXT(key->id), P_TEXT(key->name), P_TEXT(role_name(key->role)), P_TEXT(key->environments),
+                           P_HASH(&key->secret_hash), P_TEXT(key->created_by), P_INT(key->created_at), P_INT(key->seq)),
+                    err);
 }
 
 int store_key_revoke(struct store_tx *tx, const char *id, const char *by, int64_t at, int64_t seq, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_may_write(tx, err);
-    if (r < 0) return r;
-    r = tx_prepare(tx,
-                   "INSERT INTO key_revocations (id, revoked_by, revoked_at, seq) "
-                   "SELECT id, CAST($2 AS TEXT), CAST($3 AS BIGINT), CAST($4 AS BIGINT) FROM keys WHERE id = $1 "
-                   "ON CONFLICT (id) DO NOTHING RETURNING id",
-                   &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, id);
-    db_bind_text(stmt, 2, by);
-    db_bind_int(stmt, 3, at);
-    db_bind_int(stmt, 4, seq);
-    r = tx_step(tx, stmt, err);
+    int r = tx_write(tx,
+                     "INSERT INTO key_revocations (id, revoked_by, revoked_at, seq) "
+                     "SELECT id, CAST($2 AS TEXT), CAST($3 AS BIGINT), CAST($4 AS BIGINT) FROM keys WHERE id = $1 "
+                     "ON CONFLICT (id) DO NOTHING RETURNING id",
+                     PARAMS(P_TEXT(id), P_TEXT(by), P_INT(at), P_INT(seq)), err);
     return r == 0 ? STORE_NONE : r < 0 ? r : 0;
 }
 

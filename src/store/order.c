@@ -24,7 +24,7 @@ int tx_read_head(struct db *db, const char *sql, struct head *ret, struct err *e
 }
 
 int store_advance(struct store_tx *tx, struct position *ret_position, int64_t *ret_at, struct err *err) {
-    if (!tx->writing) return err_set(err, ERR_INTERNAL, "a reader wanted a position");
+    if (!tx->redo) return err_set(err, ERR_INTERNAL, "a reader wanted a position");
     if (tx->advanced) return err_set(err, ERR_INTERNAL, "a change wanted a second position");
     int64_t now = clock_wall(tx->store->options.clock);
     tx->head.position.seq++;
@@ -38,7 +38,7 @@ int store_advance(struct store_tx *tx, struct position *ret_position, int64_t *r
 int store_head(struct store_tx *tx, struct position *ret_position, int64_t *ret_at, struct err *err) {
     struct head head = tx->head;
 
-    if (!tx->writing) {
+    if (!tx->redo) {
         int r = tx_read_head(tx->db, "SELECT epoch, seq, at, audit_hash FROM head WHERE id = 1", &head, err);
         if (r < 0) return r;
     }
@@ -126,7 +126,6 @@ int store_position_known(struct store_tx *tx, struct position position, struct e
 }
 
 static int begin_epoch(void *arg, struct store_tx *tx, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
     const char *reason = arg;
     struct position position;
     int64_t at;
@@ -134,11 +133,8 @@ static int begin_epoch(void *arg, struct store_tx *tx, struct err *err) {
     tx->head.position.epoch++;
     int r = store_advance(tx, &position, &at, err);
     if (r < 0) return r;
-    r = tx_prepare(tx, "INSERT INTO epochs (epoch, first_seq) VALUES ($1, $2)", &stmt, err);
-    if (r < 0) return r;
-    db_bind_int(stmt, 1, position.epoch);
-    db_bind_int(stmt, 2, position.seq);
-    r = tx_run(tx, stmt, err);
+    r = tx_write(tx, "INSERT INTO epochs (epoch, first_seq) VALUES ($1, $2)",
+                 PARAMS(P_INT(position.epoch), P_INT(position.seq)), err);
     if (r < 0) return r;
     struct audit_entry entry = {
         .position = position,

@@ -59,66 +59,35 @@ int store_overrides(struct store_tx *tx, const char *agent, const char *environm
     return 0;
 }
 
-static void bind_override(struct db_stmt *stmt, const struct override *override) {
-    db_bind_text(stmt, 1, override->agent);
-    db_bind_text(stmt, 2, override->environment);
-    db_bind_text(stmt, 3, override->name);
-    db_bind_text(stmt, 4, override->keys);
-    db_bind_int(stmt, 5, override->version);
-    db_bind_text(stmt, 6, override->reason);
-    db_bind_text(stmt, 7, override->created_by);
-    db_bind_int(stmt, 8, override->created_at);
-    db_bind_int(stmt, 9, override->seq);
-}
-
 static int log_override(struct store_tx *tx, const struct override *override, bool removed, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_prepare(
+    return tx_write(
         tx, "INSERT INTO override_log (" OVERRIDE_COLUMNS ", removed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        &stmt, err);
-    if (r < 0) return r;
-    bind_override(stmt, override);
-    db_bind_int(stmt, 10, removed);
-    return tx_run(tx, stmt, err);
+        PARAMS(P_TEXT(override->agent), P_TEXT(override->environment), P_TEXT(override->name), P_TEXT(override->keys),
+               P_INT(override->version), P_TEXT(override->reason), P_TEXT(override->created_by),
+               P_INT(override->created_at), P_INT(override->seq), P_INT(removed)),
+        err);
 }
 
 int store_override_put(struct store_tx *tx, const struct override *override, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_may_write(tx, err);
-    if (r == 0) r = log_override(tx, override, false, err);
+    int r = log_override(tx, override, false, err);
     if (r < 0) return r;
-    r = tx_prepare(tx,
-                   "INSERT INTO overrides_now (" OVERRIDE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
-                   "ON CONFLICT (agent, environment, name) DO UPDATE SET keys = excluded.keys, "
-                   "version = excluded.version, reason = excluded.reason, created_by = excluded.created_by, "
-                   "created_at = excluded.created_at, seq = excluded.seq",
-                   &stmt, err);
-    if (r < 0) return r;
-    bind_override(stmt, override);
-    return tx_run(tx, stmt, err);
-}
-
-static int delete_now(struct store_tx *tx, const struct override *override, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_prepare(
-        tx, "DELETE FROM overrides_now WHERE agent = $1 AND environment = $2 AND name = $3 RETURNING seq", &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, override->agent);
-    db_bind_text(stmt, 2, override->environment);
-    db_bind_text(stmt, 3, override->name);
-    r = tx_step(tx, stmt, err);
-    return r == 0 ? STORE_NONE : r < 0 ? r : 0;
+    return tx_write(tx,
+                    "INSERT INTO overrides_now (" OVERRIDE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+                    "ON CONFLICT (agent, environment, name) DO UPDATE SET keys = excluded.keys, "
+                    "version = excluded.version, reason = excluded.reason, created_by = excluded.created_by, "
+                    "created_at = excluded.created_at, seq = excluded.seq",
+                    PARAMS(P_TEXT(override->agent), P_TEXT(override->environment), P_TEXT(override->name),
+                           P_TEXT(override->keys), P_INT(override->version), P_TEXT(override->reason),
+                           P_TEXT(override->created_by), P_INT(override->created_at), P_INT(override->seq)),
+                    err);
 }
 
 int store_override_remove(struct store_tx *tx, const struct override *override, struct err *err) {
     struct override last = *override;
 
-    int r = tx_may_write(tx, err);
-    if (r == 0) r = delete_now(tx, override, err);
-    if (r != 0) return r;
+    int r = tx_write(tx, "DELETE FROM overrides_now WHERE agent = $1 AND environment = $2 AND name = $3 RETURNING seq",
+                     PARAMS(P_TEXT(override->agent), P_TEXT(override->environment), P_TEXT(override->name)), err);
+    if (r <= 0) return r < 0 ? r : STORE_NONE;
     last.keys = "[]";
     last.version = 0;
     return log_override(tx, &last, true, err);

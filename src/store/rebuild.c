@@ -47,7 +47,7 @@ int store_rebuild_in(struct db *db, struct err *err) {
 /* Rebuilding is no change: it takes no position, and the head is written back as it was. */
 static int rebuild(void *arg, struct store_tx *tx, struct err *err) {
     tx->advanced = tx->audited = true;
-    return store_rebuild_in(tx->db, err);
+    return tx_write_plain(tx, rebuild_sql, err);
 }
 
 int store_rebuild(struct store *store, struct err *err) {

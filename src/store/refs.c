@@ -176,45 +176,23 @@ static int check_previous(struct store_tx *tx, const struct deployment *deployme
                    (long long)served, (long long)deployment->previous);
 }
 
-static int log_deployment(struct store_tx *tx, const struct deployment *deployment, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r =
-        tx_prepare(tx,
-                   "INSERT INTO deployments (id, agent, environment, version, previous, kind, reason, release_id, "
-                   "restores, created_by, created_at, seq) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-                   &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, deployment->id);
-    db_bind_text(stmt, 2, deployment->agent);
-    db_bind_text(stmt, 3, deployment->environment);
-    db_bind_int(stmt, 4, deployment->version);
-    db_bind_int(stmt, 5, deployment->previous);
-    db_bind_text(stmt, 6, deployment_kind_name(deployment->kind));
-    db_bind_text(stmt, 7, deployment->reason);
-    db_bind_text(stmt, 8, deployment->release);
-    db_bind_int(stmt, 9, deployment->restores);
-    db_bind_text(stmt, 10, deployment->created_by);
-    db_bind_int(stmt, 11, deployment->created_at);
-    db_bind_int(stmt, 12, deployment->seq);
-    return tx_run(tx, stmt, err);
-}
-
 int store_deployment_add(struct store_tx *tx, const struct deployment *deployment, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_may_write(tx, err);
-    if (r == 0) r = check_previous(tx, deployment, err);
-    if (r == 0) r = log_deployment(tx, deployment, err);
+    int r = check_previous(tx, deployment, err);
     if (r < 0) return r;
-    r = tx_prepare(tx,
-                   "INSERT INTO refs_now (environment, agent, version, seq) VALUES ($1, $2, $3, $4) "
-                   "ON CONFLICT (environment, agent) DO UPDATE SET version = excluded.version, seq = excluded.seq",
-                   &stmt, err);
+    r = tx_write(tx,
+                 "INSERT INTO deployments (id, agent, environment, version, previous, kind, reason, release_id, "
+                 "restores, created_by, created_at, seq) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                 PARAMS(P_TEXT(deployment->id), P_TEXT(deployment->agent), P_TEXT(deployment->environment),
+                        P_INT(deployment->version), P_INT(deployment->previous),
+                        P_TEXT(deployment_kind_name(deployment->kind)), P_TEXT(deployment->reason),
+                        P_TEXT(deployment->release), P_INT(deployment->restores), P_TEXT(deployment->created_by),
+                        P_INT(deployment->created_at), P_INT(deployment->seq)),
+                 err);
     if (r < 0) return r;
-    db_bind_text(stmt, 1, deployment->environment);
-    db_bind_text(stmt, 2, deployment->agent);
-    db_bind_int(stmt, 3, deployment->version);
-    db_bind_int(stmt, 4, deployment->seq);
-    return tx_run(tx, stmt, err);
+    return tx_write(tx,
+                    "INSERT INTO refs_now (environment, agent, version, seq) VALUES ($1, $2, $3, $4) "
+                    "ON CONFLICT (environment, agent) DO UPDATE SET version = excluded.version, seq = excluded.seq",
+                    PARAMS(P_TEXT(deployment->environment), P_TEXT(deployment->agent), P_INT(deployment->version),
+                           P_INT(deployment->seq)),
+                    err);
 }

@@ -19,20 +19,11 @@ static int read_release(struct db_stmt *stmt, struct arena *arena, void *ret, st
 }
 
 int store_release_add(struct store_tx *tx, const struct release *release, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_may_write(tx, err);
-    if (r < 0) return r;
-    r = tx_prepare(tx, "INSERT INTO releases (" RELEASE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7)", &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, release->id);
-    db_bind_text(stmt, 2, release->environment);
-    db_bind_text(stmt, 3, release->reason);
-    db_bind_text(stmt, 4, release->rolls_back);
-    db_bind_text(stmt, 5, release->created_by);
-    db_bind_int(stmt, 6, release->created_at);
-    db_bind_int(stmt, 7, release->seq);
-    return tx_run(tx, stmt, err);
+    return tx_write(tx, "INSERT INTO releases (" RELEASE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    PARAMS(P_TEXT(release->id), P_TEXT(release->environment), P_TEXT(release->reason),
+                           P_TEXT(release->rolls_back), P_TEXT(release->created_by), P_INT(release->created_at),
+                           P_INT(release->seq)),
+                    err);
 }
 
 int store_release_get(struct store_tx *tx, const char *id, struct arena *arena, struct release *ret, struct err *err) {

@@ -17,22 +17,6 @@ int tx_step(struct store_tx *tx, struct db_stmt *stmt, struct err *err) {
     return note(tx, db_step(stmt, err));
 }
 
-int tx_run(struct store_tx *tx, struct db_stmt *stmt, struct err *err) {
-    int r = tx_step(tx, stmt, err);
-    return r > 0 ? note(tx, err_set(err, ERR_INTERNAL, "a statement answered rows that nobody reads")) : r;
-}
-
-int tx_may_write(const struct store_tx *tx, struct err *err) {
-    if (!tx->writing) return err_set(err, ERR_INTERNAL, "a reader wanted to write");
-    if (!tx->advanced) return err_set(err, ERR_INTERNAL, "a change took no position before it wrote");
-    return 0;
-}
-
-void bind_hash(struct db_stmt *stmt, int number, const struct sha256 *hash, char buffer[HEX_SIZE]) {
-    hex_encode(hash->bytes, SHA256_SIZE, buffer);
-    db_bind_slice(stmt, number, (struct slice){buffer, HEX_SIZE - 1});
-}
-
 int64_t row_int(struct row *row) {
     return db_int(row->stmt, row->column++);
 }

@@ -47,8 +47,8 @@ struct head {
 struct store_tx {
     struct store *store;
     struct db *db;
-    bool writing;
-    struct head head; /* writing: as this change has moved it so far */
+    struct redo *redo; /* NULL: reading */
+    struct head head;  /* writing: as this change has moved it so far */
     bool advanced, audited;
     int failed; /* the first failure of a statement: the change cannot be committed any more */
 };
@@ -61,13 +61,46 @@ struct db *store_pool_drain(struct reader_pool *pool);
 /* As db_prepare(), db_step(); a failure is remembered in the transaction. */
 int tx_prepare(struct store_tx *tx, const char *sql, struct db_stmt **ret, struct err *err) MUST_CHECK;
 int tx_step(struct store_tx *tx, struct db_stmt *stmt, struct err *err) MUST_CHECK;
-/* Steps a statement that answers no rows. */
-int tx_run(struct store_tx *tx, struct db_stmt *stmt, struct err *err) MUST_CHECK;
-/* For functions that write: refuses readers and changes that did not take a position first. */
-int tx_may_write(const struct store_tx *tx, struct err *err) MUST_CHECK;
 int tx_read_head(struct db *db, const char *sql, struct head *ret, struct err *err) MUST_CHECK;
 
-void bind_hash(struct db_stmt *stmt, int number, const struct sha256 *hash, char buffer[HEX_SIZE]);
+/* ---- writing ---- */
+
+/* One value of a writing statement. */
+struct param {
+    bool is_text;
+    int64_t number;
+    struct slice text;         /* ptr NULL: NULL */
+    const struct sha256 *hash; /* bound as hex; NULL otherwise */
+};
+#define P_INT(value)                                                                                                   \
+    { .number = (value) }
+#define P_TEXT(value)                                                                                                  \
+    { .is_text = true, .text = slice_of(value) }
+#define P_SLICE(value)                                                                                                 \
+    { .is_text = true, .text = (value) }
+#define P_HASH(value)                                                                                                  \
+    { .is_text = true, .hash = (value) }
+#define PARAMS(...)                                                                                                    \
+    (const struct param[]){__VA_ARGS__}, sizeof((const struct param[]){__VA_ARGS__}) / sizeof(struct param)
+
+/* Carries out a statement whose values $1, $2 … are `params`. DB_ROW when it answered a row (RETURNING), 0 when none. Refuses readers
+ * and changes that took no position yet. `sql` is a literal. */
+int tx_write(struct store_tx *tx, const char *sql, const struct param *params, size_t count,
+             struct err *err) MUST_CHECK;
+/* As db_exec(). */
+int tx_write_plain(struct store_tx *tx, const char *sql, struct err *err) MUST_CHECK;
+
+/* What the jobs of a transaction wrote. */
+struct redo_entry;
+struct redo {
+    struct arena arena;
+    struct redo_entry *first, **end;
+};
+void redo_init(struct redo *redo);
+void redo_deinit(struct redo *redo);
+struct redo_entry **redo_mark(struct redo *redo);
+void redo_cut(struct redo *redo, struct redo_entry **mark); /* forgets what came after the mark */
+int redo_run(const struct redo *redo, struct db *db, struct err *err) MUST_CHECK;
 
 /* ---- rows ---- */
 

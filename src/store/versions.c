@@ -124,61 +124,29 @@ int store_versions(struct store_tx *tx, const char *agent, int64_t before, size_
 
 /* Moves agents_now.latest from number - 1 to number: the check and the write are one statement. */
 static int take_number(struct store_tx *tx, const struct version *version, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_prepare(
-        tx, "UPDATE agents_now SET latest = $2, seq = $3 WHERE name = $1 AND latest = $4 RETURNING latest", &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, version->agent);
-    db_bind_int(stmt, 2, version->number);
-    db_bind_int(stmt, 3, version->seq);
-    db_bind_int(stmt, 4, version->number - 1);
-    r = tx_step(tx, stmt, err);
-    if (r < 0) return r;
-    if (r == 0)
-        return err_set(err, ERR_CONFLICT, "version %lld of %s is not the next one", (long long)version->number,
-                       version->agent);
-    return 0;
-}
-
-static int add_object(struct store_tx *tx, const struct version *version, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-    char content[HEX_SIZE], config[HEX_SIZE];
-
-    int r = tx_prepare(tx,
-                       "INSERT INTO objects (content_hash, config_hash, size, config) VALUES ($1, $2, $3, $4) "
-                       "ON CONFLICT (content_hash) DO NOTHING",
-                       &stmt, err);
-    if (r < 0) return r;
-    bind_hash(stmt, 1, &version->content_hash, content);
-    bind_hash(stmt, 2, &version->config_hash, config);
-    db_bind_int(stmt, 3, (int64_t)version->config.len);
-    db_bind_slice(stmt, 4, version->config);
-    return tx_run(tx, stmt, err);
+    int r = tx_write(
+        tx, "UPDATE agents_now SET latest = $1, seq = $2 WHERE name = $3 AND latest = $4 RETURNING latest",
+        PARAMS(P_INT(version->number), P_INT(version->seq), P_TEXT(version->agent), P_INT(version->number - 1)), err);
+    if (r != 0) return r < 0 ? r : 0;
+    return err_set(err, ERR_CONFLICT, "version %lld of %s is not the next one", (long long)version->number,
+                   version->agent);
 }
 
 int store_version_add(struct store_tx *tx, const struct version *version, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-    char content[HEX_SIZE];
-
-    int r = tx_may_write(tx, err);
-    if (r == 0) r = take_number(tx, version, err);
-    if (r == 0) r = add_object(tx, version, err);
+    int r = take_number(tx, version, err);
     if (r < 0) return r;
-    r = tx_prepare(
-        tx,
-        "INSERT INTO versions (agent, number, content_hash, description, source, parent, created_by, created_at, seq) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        &stmt, err);
+    r = tx_write(tx,
+                 "INSERT INTO objects (content_hash, config_hash, size, config) VALUES ($1, $2, $3, $4) "
+                 "ON CONFLICT (content_hash) DO NOTHING",
+                 PARAMS(P_HASH(&version->content_hash), P_HASH(&version->config_hash),
+                        P_INT((int64_t)version->config.len), P_SLICE(version->config)),
+                 err);
     if (r < 0) return r;
-    db_bind_text(stmt, 1, version->agent);
-    db_bind_int(stmt, 2, version->number);
-    bind_hash(stmt, 3, &version->content_hash, content);
-    db_bind_text(stmt, 4, version->description);
-    db_bind_text(stmt, 5, version->source);
-    db_bind_int(stmt, 6, version->parent);
-    db_bind_text(stmt, 7, version->created_by);
-    db_bind_int(stmt, 8, version->created_at);
-    db_bind_int(stmt, 9, version->seq);
-    return tx_run(tx, stmt, err);
+    return tx_write(tx,
+                    "INSERT INTO versions (agent, number, content_hash, description, source, parent, created_by, "
+                    "created_at, seq) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                    PARAMS(P_TEXT(version->agent), P_INT(version->number), P_HASH(&version->content_hash),
+                           P_TEXT(version->description), P_TEXT(version->source), P_INT(version->parent),
+                           P_TEXT(version->created_by), P_INT(version->created_at), P_INT(version->seq)),
+                    err);
 }

@@ -6,9 +6,9 @@
  * everybody whose job is done, and makes the first of those still waiting the next leader. Nobody is woken in vain and no thread
  * exists for it.
  *
- * A job that fails must not harm its neighbours: it runs under a savepoint, unless it is the first that the transaction keeps,
- * where undoing the whole transaction is the same and cheaper (the usual case, a lone client, pays for no savepoint). When
- * the engine gave up the transaction, or savepoints fail, all jobs kept so far fail with that code.
+ * A job that fails must not harm its neighbours. Most fail in a check, before they write anything, and leave nothing to undo;
+ * after one that did write, the transaction is begun anew and what the others wrote is written again (redo.c). When that
+ * fails too, or the commit does, all jobs kept so far fail with that code.
  *
  * The head is read once, by a statement that also locks its row, moved in memory by each job, and written once before
  * the commit; a job that is undone leaves no trace in it.
@@ -19,6 +19,7 @@
 #include <semaphore.h>
 
 #define JOBS_MAX 64
+#define REDO_MAX (4 * 1024 * 1024) /* bytes of notes after which no further job joins */
 
 struct write_job {
     store_fn fn;
@@ -34,8 +35,9 @@ struct write_job {
 
 struct batch {
     struct store *store;
-    bool open;              /* a transaction is under way */
-    bool broken;            /* no further job may run in it */
+    bool open;   /* a transaction is under way */
+    bool broken; /* no further job may run in it */
+    struct redo redo;
     struct head head;       /* as the kept jobs left it */
     struct write_job *done; /* newest first */
     size_t count, kept;
@@ -84,18 +86,13 @@ static void batch_fail(struct batch *batch, int r, const struct err *why) {
 }
 
 static int batch_write_head(struct batch *batch, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
+    struct store_tx tx = {.db = batch->store->writer, .redo = &batch->redo, .advanced = true};
     const struct head *head = &batch->head;
-    char hash[HEX_SIZE];
 
-    int r = db_prepare(batch->store->writer,
-                       "UPDATE head SET epoch = $1, seq = $2, at = $3, audit_hash = $4 WHERE id = 1", &stmt, err);
-    if (r < 0) return r;
-    db_bind_int(stmt, 1, head->position.epoch);
-    db_bind_int(stmt, 2, head->position.seq);
-    db_bind_int(stmt, 3, head->at);
-    bind_hash(stmt, 4, &head->audit_hash, hash);
-    return db_step(stmt, err);
+    return tx_write(
+        &tx, "UPDATE head SET epoch = $1, seq = $2, at = $3, audit_hash = $4 WHERE id = 1",
+        PARAMS(P_INT(head->position.epoch), P_INT(head->position.seq), P_INT(head->at), P_HASH(&head->audit_hash)),
+        err);
 }
 
 static void batch_commit(struct batch *batch) {
@@ -118,51 +115,43 @@ static int job_check(const struct store_tx *tx, struct err *err) {
     return 0;
 }
 
-static void job_undo(struct batch *batch, bool guarded) {
-    struct err err = ERR_INIT;
+/* Takes back what was written after `mark`, and a transaction that a failed statement may have spoilt. A failure means that the
+ * others could not be written again. */
+static int job_undo(struct batch *batch, const struct store_tx *tx, struct redo_entry **mark, struct err *err) {
+    struct head head = batch->head;
+    struct err why = ERR_INIT;
 
-    if (!guarded) {
-        db_rollback(batch->store->writer);
-        batch->open = false;
-        return;
-    }
-    int r = db_rollback_to(batch->store->writer, &err);
-    if (r == 0) return;
-    batch_fail(batch, r, &err);
+    if (redo_mark(&batch->redo) == mark && !tx->failed) return 0;
+    redo_cut(&batch->redo, mark);
+    db_rollback(batch->store->writer);
+    batch->open = false;
+    if (!batch->kept) return 0;
+    int r = batch_begin(batch, &why);
+    if (r == 0) r = redo_run(&batch->redo, batch->store->writer, &why);
+    batch->head = head;
+    if (r == 0) return 0;
+    batch_fail(batch, r, &why);
     batch->broken = true;
-}
-
-static int job_release(struct batch *batch, bool guarded, struct err *err) {
-    if (!guarded) return 0;
-    int r = db_release(batch->store->writer, err);
-    if (r < 0) {
-        batch_fail(batch, r, err);
-        batch->broken = true;
-    }
+    *err = why;
     return r;
 }
 
-/* `err` is never NULL here: neighbours may need its words. */
+/* `err` is never NULL here. */
 static int job_run(struct batch *batch, struct write_job *job, struct err *err) {
-    bool guarded = batch->kept > 0;
-
     int r = batch->open ? 0 : batch_begin(batch, err);
-    job->leans = guarded;
-    if (r == 0 && guarded) r = db_savepoint(batch->store->writer, err);
     if (r < 0) {
         batch->broken = true;
-        if (batch->open) batch_fail(batch, r, err);
         return r;
     }
-    struct store_tx tx = {.store = batch->store, .db = batch->store->writer, .writing = true, .head = batch->head};
+    job->leans = batch->kept > 0;
+    struct redo_entry **mark = redo_mark(&batch->redo);
+    struct store_tx tx = {.store = batch->store, .db = batch->store->writer, .redo = &batch->redo, .head = batch->head};
     r = job->fn(job->arg, &tx, err);
     if (r == 0) r = job_check(&tx, err);
     if (r != 0 || !tx.advanced) {
-        job_undo(batch, guarded);
-        return r;
+        int lost = job_undo(batch, &tx, mark, err);
+        return lost < 0 ? lost : r;
     }
-    r = job_release(batch, guarded, err);
-    if (r < 0) return r;
     batch->head = tx.head;
     batch->kept++;
     job->kept = true;
@@ -192,7 +181,9 @@ static void lead(struct store *store, const struct write_job *mine) {
     struct batch batch = {.store = store};
     struct write_job *job;
 
-    while (batch.count < JOBS_MAX && !batch.broken && (job = queue_take(&store->queue))) {
+    redo_init(&batch.redo);
+    while (batch.count < JOBS_MAX && batch.redo.arena.used < REDO_MAX && !batch.broken &&
+           (job = queue_take(&store->queue))) {
         struct err spare = ERR_INIT;
         job->result = job_run(&batch, job, job->err ? job->err : &spare);
         job->next = batch.done;
@@ -200,6 +191,7 @@ static void lead(struct store *store, const struct write_job *mine) {
         batch.count++;
     }
     batch_commit(&batch);
+    redo_deinit(&batch.redo);
     batch_wake(&batch, mine);
     queue_hand_over(&store->queue);
 }

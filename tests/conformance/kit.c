@@ -18,7 +18,7 @@ void kit_init(struct kit *kit, enum kit_driver driver) {
     *kit = (struct kit){.driver = driver};
     snprintf(kit->folder, sizeof kit->folder, "/tmp/serin-store-XXXXXX");
     assert_non_null(mkdtemp(kit->folder));
-    if (driver == KIT_MEMORY)
+    if (driver == KIT_MEMORY || driver == KIT_FAULT_MEMORY)
         snprintf(kit->url, sizeof kit->url, "sqlite::memory:kit%d", counter++);
     else
         snprintf(kit->url, sizeof kit->url, "sqlite:%s/serin.db", kit->folder);
@@ -28,7 +28,7 @@ void kit_init(struct kit *kit, enum kit_driver driver) {
 int kit_open(struct kit *kit) {
     struct store_options options = {.url = kit->url, .clock = &kit->clock};
 
-    if (kit->driver == KIT_FAULT) {
+    if (kit->driver == KIT_FAULT || kit->driver == KIT_FAULT_MEMORY) {
         options.wrap = wrap;
         options.wrap_ctx = &kit->fault;
     }

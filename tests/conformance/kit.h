@@ -19,7 +19,7 @@
 
 #define KIT_START INT64_C(1790000000000000)
 
-enum kit_driver { KIT_FILE, KIT_MEMORY, KIT_FAULT };
+enum kit_driver { KIT_FILE, KIT_MEMORY, KIT_FAULT, KIT_FAULT_MEMORY };
 
 struct kit {
     enum kit_driver driver;

@@ -61,7 +61,6 @@ CREATE TABLE versions (
     seq BIGINT NOT NULL,
     PRIMARY KEY (agent, number)
 );
-CREATE INDEX versions_hash ON versions (agent, content_hash, number);
 CREATE INDEX versions_seq ON versions (seq);
 
 CREATE TABLE environment_log (
