@@ -47,6 +47,7 @@ void problem_answer(const struct err *err, const struct op_call *call, struct ht
 void answer_json(struct http_response *response, int status, struct str *body) {
     response->status = status;
     response->content_type = "application/json";
+    str_deinit(&response->body);
     response->body = *body;
     *body = STR_INIT;
 }

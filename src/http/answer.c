@@ -17,19 +17,29 @@ static void drop_stream(struct http_response *response) {
     if (stream) stream->close(stream->ctx);
 }
 
+void answer_begin(struct http_request *request) {
+    request->response = (struct http_response){.body = request->body_kept};
+    request->body_kept = STR_INIT;
+}
+
 void answer_refuse(struct http_request *request, const struct err *err) {
     const struct http_options *options = &request->connection->server->options;
     drop_stream(&request->response);
-    str_deinit(&request->response.body);
-    request->response = (struct http_response){0};
+    struct str body = request->response.body;
+    str_clear(&body);
+    request->response = (struct http_response){.body = body};
     options->handler.refuse(options->handler.ctx, err, &request->arena, &request->response);
     if (request->response.status == 0) request->response.status = err_status(err->code);
     log_err(options->log, LOG_REQUEST_REFUSED, err);
 }
 
+static const char no_body[] = "";
+
+/* A small body stays in the request, which outlives the answer. */
 static struct MHD_Response *body_response(struct str *body) {
-    if (body->len == 0) return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    if (body->len == 0) return MHD_create_response_from_buffer(0, (void *)(uintptr_t)no_body, MHD_RESPMEM_PERSISTENT);
     size_t len = body->len;
+    if (body->capacity <= ANSWER_KEPT) return MHD_create_response_from_buffer(len, body->data, MHD_RESPMEM_PERSISTENT);
     char *bytes = str_take(body);
     if (!bytes) return NULL;
     struct MHD_Response *mhd = MHD_create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE);
@@ -37,11 +47,16 @@ static struct MHD_Response *body_response(struct str *body) {
     return mhd;
 }
 
-static bool add_headers(const struct http_request *request, struct MHD_Response *mhd) {
+static bool is_last(const struct http_request *request) {
+    return request->close || request->chunked ||
+           atomic_load_explicit(&request->connection->server->stopping, memory_order_relaxed);
+}
+
+static bool add_headers(const struct http_request *request, struct MHD_Response *mhd, int64_t second) {
     const struct http_response *response = &request->response;
-    bool close = request->close || request->chunked ||
-                 atomic_load_explicit(&request->connection->server->stopping, memory_order_relaxed);
-    if (close && MHD_add_response_header(mhd, "Connection", "close") == MHD_NO) return false;
+    const struct http_server *server = request->connection->server;
+    if (MHD_add_response_header(mhd, "Date", server->dates[second % DATES]) == MHD_NO) return false;
+    if (is_last(request) && MHD_add_response_header(mhd, "Connection", "close") == MHD_NO) return false;
     if (response->content_type && MHD_add_response_header(mhd, "Content-Type", response->content_type) == MHD_NO)
         return false;
     for (size_t i = 0; i < response->header_count; i++) {
@@ -56,36 +71,97 @@ static bool response_sound(const struct http_response *response) {
 }
 
 /* NULL: memory ran out, or the handler made an answer that cannot be sent. */
-static struct MHD_Response *build(struct http_request *request) {
+static struct MHD_Response *build(struct http_request *request, int64_t second) {
     struct http_response *response = &request->response;
     if (!response_sound(response)) return NULL;
     struct MHD_Response *mhd =
         response->stream ? stream_answer(request->connection, response->stream) : body_response(&response->body);
     if (!mhd) return NULL;
     response->stream = NULL;
-    if (add_headers(request, mhd)) return mhd;
+    if (add_headers(request, mhd, second)) return mhd;
     MHD_destroy_response(mhd);
     return NULL;
 }
 
-static struct MHD_Response *build_or_refuse(struct http_request *request) {
-    struct MHD_Response *mhd = build(request);
+static struct MHD_Response *build_or_refuse(struct http_request *request, int64_t second) {
+    struct MHD_Response *mhd = build(request, second);
     if (mhd) return mhd;
     struct err err = ERR_INIT;
     (void)err_set(&err, request->response.body.failed ? ERR_NO_MEMORY : ERR_INTERNAL,
                   "the answer could not be written");
     answer_refuse(request, &err);
-    return build(request);
+    return build(request, second);
+}
+
+void answer_forget(struct answer_kept *kept) {
+    struct MHD_Response *mhd = TAKE_PTR(kept->mhd);
+    if (mhd) MHD_destroy_response(mhd);
+}
+
+static const char *body_data(const struct http_response *response) {
+    return response->body.len > 0 ? response->body.data : no_body;
+}
+
+static bool kept_fits(const struct answer_kept *kept, const struct http_response *response, int64_t second) {
+    if (!kept->mhd || kept->second != second || kept->len != response->body.len || kept->data != body_data(response) ||
+        kept->content_type != response->content_type || kept->header_count != response->header_count)
+        return false;
+    const char *value = kept->values;
+    for (size_t i = 0; i < kept->header_count; i++) {
+        if (kept->names[i] != response->headers[i].name || !response->headers[i].value ||
+            strcmp(value, response->headers[i].value) != 0)
+            return false;
+        value += strlen(value) + 1;
+    }
+    return true;
+}
+
+/* False: the values are too long to be kept. Names are literals, as is the content type. */
+static bool keep_headers(struct answer_kept *kept, const struct http_response *response) {
+    size_t used = 0;
+    for (size_t i = 0; i < response->header_count; i++) {
+        size_t size = strlen(response->headers[i].value) + 1;
+        if (size > sizeof(kept->values) - used) return false;
+        memcpy(kept->values + used, response->headers[i].value, size);
+        kept->names[i] = response->headers[i].name;
+        used += size;
+    }
+    kept->header_count = response->header_count;
+    return true;
+}
+
+/* Keeps a reference to `mhd` when its bytes stay where they are. */
+static void keep(struct http_request *request, struct MHD_Response *mhd, int64_t second) {
+    struct answer_kept *kept = &request->kept;
+    const struct http_response *response = &request->response;
+    answer_forget(kept);
+    bool stays = response->body.len == 0 || (response->body.data && response->body.capacity <= ANSWER_KEPT);
+    if (!stays || request->connection->stream || is_last(request) || !keep_headers(kept, response)) return;
+    kept->mhd = mhd;
+    kept->data = body_data(response);
+    kept->len = response->body.len;
+    kept->second = second;
+    kept->content_type = response->content_type;
+}
+
+static enum MHD_Result answer_send(struct http_request *request, struct MHD_Response *mhd) {
+    struct http_connection *connection = request->connection;
+    request->step = STEP_ANSWERED;
+    connection_enter(connection, connection->stream ? PHASE_STREAMING : PHASE_SENDING);
+    return MHD_queue_response(connection->mhd, (unsigned)request->response.status, mhd);
 }
 
 enum MHD_Result answer_queue(struct http_request *request) {
-    struct http_connection *connection = request->connection;
-    struct MHD_Response *mhd = build_or_refuse(request);
+    int64_t second = atomic_load_explicit(&request->connection->server->second, memory_order_acquire);
+    if (kept_fits(&request->kept, &request->response, second) && response_sound(&request->response) &&
+        !is_last(request))
+        return answer_send(request, request->kept.mhd);
+    struct MHD_Response *mhd = build_or_refuse(request, second);
     if (!mhd) return MHD_NO;
-    request->step = STEP_ANSWERED;
-    connection_enter(connection, connection->stream ? PHASE_STREAMING : PHASE_SENDING);
-    enum MHD_Result queued = MHD_queue_response(connection->mhd, (unsigned)request->response.status, mhd);
-    MHD_destroy_response(mhd);
+    keep(request, mhd, second);
+    bool kept = request->kept.mhd == mhd;
+    enum MHD_Result queued = answer_send(request, mhd);
+    if (!kept) MHD_destroy_response(mhd);
     return queued;
 }
 

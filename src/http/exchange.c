@@ -79,13 +79,19 @@ static enum MHD_Result take_body(struct http_request *request, const char *data,
     return MHD_YES;
 }
 
+static bool has_header(const struct http_response *response, const char *name) {
+    for (size_t i = 0; i < response->header_count; i++)
+        if (strcmp(response->headers[i].name, name) == 0) return true;
+    return false;
+}
+
 static enum MHD_Result refuse_busy(struct http_request *request) {
     struct http_server *server = request->connection->server;
     struct err err = ERR_INIT;
     (void)err_set(&err, ERR_UNAVAILABLE, "%zu requests wait already", server->options.control_queue);
     atomic_fetch_add_explicit(&server->control_rejected, 1, memory_order_relaxed);
     answer_refuse(request, &err);
-    http_response_header(&request->response, "Retry-After", "1");
+    if (!has_header(&request->response, "Retry-After")) http_response_header(&request->response, "Retry-After", "1");
     return answer_queue(request);
 }
 
@@ -100,7 +106,7 @@ static enum MHD_Result handle(struct http_request *request) {
     struct http_server *server = request->connection->server;
     const struct http_handler *handler = &server->options.handler;
     if (request->body.failed) return refuse_with(request, ERR_NO_MEMORY, "no memory for the body");
-    request->response = (struct http_response){0};
+    answer_begin(request);
     if (handler->fast(handler->ctx, request, &request->response) == HTTP_ANSWER) return answer_queue(request);
     connection_enter(request->connection, PHASE_HANDLING);
     if (!control_submit(&server->pool, request)) return refuse_busy(request);

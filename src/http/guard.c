@@ -18,6 +18,7 @@
 #include <strings.h>
 
 #define LINE_END 2 /* CR LF */
+#define VERSION_LEN 8
 
 struct guard {
     const char *next; /* where the next line must begin */
@@ -52,12 +53,12 @@ static enum MHD_Result fault(struct guard *guard, const char *at, const char *wh
 }
 
 static void note_header(struct guard *guard, const char *name, size_t len, const char *value) {
-    if (len == 4 && strncasecmp(name, "Host", 4) == 0) guard->hosts++;
-    if (len == 14 && strncasecmp(name, "Content-Length", 14) == 0) {
+    if (len == 4 && strcasecmp(name, "Host") == 0) guard->hosts++;
+    if (len == 14 && strcasecmp(name, "Content-Length") == 0) {
         guard->lengths++;
         guard->length = value;
     }
-    if (len == 17 && strncasecmp(name, "Transfer-Encoding", 17) == 0) {
+    if (len == 17 && strcasecmp(name, "Transfer-Encoding") == 0) {
         guard->encodings++;
         guard->encoding = value;
     }
@@ -91,7 +92,7 @@ static int guard_request_line(const struct http_request *request, const char *ve
     if (!is_token(method, len) || method + len + 1 != request->raw_target ||
         request->raw_target + request->target_len + 1 != version)
         return refuse_head(err, "request line", "is malformed");
-    if (strcmp(version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
+    if (version[7] != '1' && version[7] != '0') /* libmicrohttpd has seen to "HTTP/1." and to the length */
         return refuse_head(err, "request line", "asks for a version other than HTTP/1.1 and HTTP/1.0");
     return 0;
 }
@@ -135,7 +136,7 @@ int guard_request(struct http_request *request, const char *version, struct err 
     int r = guard_request_line(request, version, err);
     if (r < 0) return r;
 
-    struct guard guard = {.next = version + strlen(version) + LINE_END};
+    struct guard guard = {.next = version + VERSION_LEN + LINE_END};
     (void)MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, guard_header, &guard);
     if (guard.fault) return refuse_head(err, guard.at, guard.fault);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
@@ -143,7 +144,7 @@ int guard_request(struct http_request *request, const char *version, struct err 
         return refuse_head(err, "headers", "are folded, have a NUL in them, or do not end in CR LF");
     r = guard_head_size(request, info->header_size, guard.count, err);
     if (r < 0) return r;
-    r = guard_framing(request, &guard, strcmp(version, MHD_HTTP_VERSION_1_1) == 0, err);
+    r = guard_framing(request, &guard, version[7] == '1', err);
     if (r < 0) return r;
     r = target_read(request, err);
     if (r < 0) return r;

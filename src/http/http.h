@@ -23,9 +23,10 @@ struct http_request;
 
 /* ---- the request: borrowed until the answer is complete ---- */
 
-const char *http_method(const struct http_request *request); /* "GET" */
-const char *http_path(const struct http_request *request);   /* percent-decoded; no "%00"; starts with "/" */
-/* Decoded query argument, or NULL; "" when it has no value. A name given twice: the first; see http_query_each(). */
+const char *
+http_method(const struct http_request *request); /* "GET", also for HEAD, whose answer is sent without its body */
+const char *http_path(const struct http_request *request); /* percent-decoded UTF-8; no "%00"; starts with "/" */
+/* Decoded query argument ('+' is a space), or NULL; "" when it has no value. A name given twice: the first; see http_query_each(). */
 const char *http_query(const struct http_request *request, const char *name);
 /* Calls `each` for all query arguments in order; stops when it answers other than 0, and answers that. */
 int http_query_each(const struct http_request *request, int (*each)(void *ctx, const char *name, const char *value),
@@ -49,7 +50,9 @@ struct http_response {
         const char *name, *value;
     } headers[HTTP_HEADERS_MAX]; /* names are literals; values live in the request's arena or are literals */
     size_t header_count;
-    struct str body;            /* taken over */
+    /* Empty, perhaps with memory from an earlier answer: append to it. str_deinit() it before putting another string in its
+     * place. Taken over. */
+    struct str body;
     struct http_stream *stream; /* when set, the answer is this stream instead of `body` */
 };
 void http_response_header(struct http_response *response, const char *name, const char *value);

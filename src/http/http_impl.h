@@ -31,6 +31,10 @@
 #define HEADER_RECORD 64         /* libmicrohttpd's record of one header, in the connection's memory */
 #define ANSWER_HEAD_RESERVE 1536 /* of the connection's memory, for the head of the answer */
 #define BODY_KEPT 2048           /* a body buffer up to this stays with the connection for the next request */
+#define ANSWER_KEPT 4096         /* the same for the body of an answer */
+#define ANSWER_VALUES 256        /* values of an answer's headers up to this are kept for comparison */
+#define DATES 16                 /* slots for the text of the Date header, used in turn */
+#define DATE_SIZE 32
 #define WATCH_TICK_MS 250
 #define ADDRESS_BUCKETS 1024
 #define ADDRESS_KEY_SIZE 16
@@ -66,6 +70,19 @@ struct http_wake {
     _Atomic bool end;  /* the stream is to end: the server stops, or the client is gone */
 };
 
+/* The last small answer of a connection as libmicrohttpd has it. The next one of the same shape is sent with the same object: it
+ * points to the connection's own buffer, in which only the bytes are new. */
+struct answer_kept {
+    struct MHD_Response *mhd; /* NULL: none */
+    const char *data;
+    size_t len;
+    int64_t second; /* of its Date */
+    const char *content_type;
+    size_t header_count;
+    const char *names[HTTP_HEADERS_MAX];
+    char values[ANSWER_VALUES]; /* one after the other, each with its NUL */
+};
+
 struct http_argument {
     const char *name, *value;
 };
@@ -89,6 +106,8 @@ struct http_request {
     struct str body;
     struct arena arena;
     struct http_response response;
+    struct str body_kept; /* the memory of the last answer's body, for the next */
+    struct answer_kept kept;
     struct http_request *next; /* in the control queue */
 };
 
@@ -159,7 +178,9 @@ struct http_server {
     struct address_count *addresses[ADDRESS_BUCKETS];
     struct control_pool pool;
     struct watch watch;
-    _Atomic int64_t now;   /* monotonic microseconds, refreshed every WATCH_TICK_MS */
+    _Atomic int64_t now;    /* monotonic microseconds, refreshed every WATCH_TICK_MS */
+    _Atomic int64_t second; /* Unix time, refreshed with it; its text is dates[second % DATES] */
+    char dates[DATES][DATE_SIZE];
     _Atomic bool stopping; /* finish what is open */
     _Atomic bool cutting;  /* and now end it */
     _Atomic uint64_t closed_requests, refused_framing, refused_limit, connections_total, control_rejected,
@@ -201,6 +222,8 @@ enum MHD_Result exchange_step(void *server, struct MHD_Connection *mhd, const ch
 void exchange_completed(void *server, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code);
 
 /* answer.c */
+void answer_begin(struct http_request *request);
+void answer_forget(struct answer_kept *kept);
 void answer_refuse(struct http_request *request, const struct err *err);
 enum MHD_Result answer_queue(struct http_request *request);
 /* Writes the refusal to the socket itself, where libmicrohttpd takes no answer. */
@@ -217,6 +240,7 @@ void control_stop(struct control_pool *pool);
 size_t control_waiting(struct control_pool *pool);
 
 /* watch.c */
+void watch_read_clocks(struct http_server *server);
 int watch_start(struct http_server *server, struct err *err) MUST_CHECK;
 void watch_stop(struct http_server *server);
 void watch_stream(struct http_server *server, struct http_connection *connection);

@@ -30,6 +30,19 @@ static void target_free(struct http_request *request) {
     request->target_capacity = sizeof(request->target_inline);
 }
 
+/* libmicrohttpd has sent the answer, or will not: it does not look at the bytes again. */
+static void keep_answer(struct http_request *request) {
+    struct str *body = &request->response.body;
+    if (body->capacity > ANSWER_KEPT || request->body_kept.data) {
+        answer_forget(&request->kept);
+        str_deinit(body);
+        return;
+    }
+    str_clear(body);
+    request->body_kept = *body;
+    *body = STR_INIT;
+}
+
 void request_reset(struct http_request *request) {
     if (request->target_capacity != sizeof(request->target_inline)) target_free(request);
     if (request->body.capacity > BODY_KEPT)
@@ -37,7 +50,7 @@ void request_reset(struct http_request *request) {
     else if (request->body.data)
         str_clear(&request->body);
     if (request->arena.head) arena_deinit(&request->arena);
-    if (request->response.body.data) str_deinit(&request->response.body);
+    if (request->response.body.data) keep_answer(request);
     request->query = NULL;
     request->arguments = NULL;
     request->argument_count = 0;
@@ -48,7 +61,9 @@ void request_reset(struct http_request *request) {
 void request_deinit(struct http_request *request) {
     if (request->target) target_free(request);
     str_deinit(&request->body);
+    answer_forget(&request->kept);
     str_deinit(&request->response.body);
+    str_deinit(&request->body_kept);
     arena_deinit(&request->arena);
 }
 

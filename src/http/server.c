@@ -48,11 +48,12 @@ static int daemon_start(struct http_server *server, struct err *err) {
         {MHD_OPTION_END, 0, NULL},
     };
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, connection_admit, server, exchange_step, server,
-        MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
-        MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, server, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_limit,
-        MHD_OPTION_CONNECTION_LIMIT, connections_for_workers(options), MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK, 0, connection_admit,
+        server, exchange_step, server, MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_notify, server, MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, server, MHD_OPTION_NOTIFY_COMPLETED,
+        exchange_completed, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_limit, MHD_OPTION_CONNECTION_LIMIT,
+        connections_for_workers(options), MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
     if (!server->daemon) return err_set(err, ERR_INTERNAL, "cannot start the HTTP server");
     return 0;
 }
@@ -93,7 +94,7 @@ int http_server_start(const struct http_options *options, struct http_server **r
     server->options = *options;
     server->listener = server->watch.epoll = server->watch.event = -1;
     pthread_mutex_init(&server->lock, NULL);
-    atomic_store(&server->now, clock_monotonic(options->clock));
+    watch_read_clocks(server);
     r = server_run(server, err);
     if (r < 0) {
         control_stop(&server->pool);

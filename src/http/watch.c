@@ -14,9 +14,11 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EVENTS_AT_ONCE 64
@@ -160,6 +162,28 @@ static void watch_event(struct http_server *server, uint64_t data) {
         stream_event(server, (size_t)data);
 }
 
+/* A worker may still read the text of the last second while the next is written: they have slots of their own. */
+static void write_date(struct http_server *server, int64_t second) {
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t time = (time_t)second;
+    struct tm tm = {0};
+    if (!gmtime_r(&time, &tm)) return;
+    (void)snprintf(server->dates[second % DATES], DATE_SIZE, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[tm.tm_wday],
+                   (unsigned)tm.tm_mday % 100, months[tm.tm_mon], (unsigned)(tm.tm_year + 1900) % 10000,
+                   (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+    atomic_store_explicit(&server->second, second, memory_order_release);
+}
+
+void watch_read_clocks(struct http_server *server) {
+    const struct clock *clock = server->options.clock;
+    int64_t second = clock_wall(clock) / SECOND;
+    atomic_store_explicit(&server->now, clock_monotonic(clock), memory_order_relaxed);
+    if (second != atomic_load_explicit(&server->second, memory_order_relaxed) && second >= 0)
+        write_date(server, second);
+}
+
 static void *watch_run(void *ctx) {
     struct http_server *server = ctx;
     struct watch *watch = &server->watch;
@@ -167,14 +191,13 @@ static void *watch_run(void *ctx) {
     while (!atomic_load(&watch->stop)) {
         struct epoll_event events[EVENTS_AT_ONCE];
         int n = epoll_wait(watch->epoll, events, EVENTS_AT_ONCE, WATCH_TICK_MS);
-        int64_t now = clock_monotonic(server->options.clock);
-        atomic_store_explicit(&server->now, now, memory_order_relaxed);
+        watch_read_clocks(server);
         for (int i = 0; i < n; i++)
             watch_event(server, events[i].data.u64);
         int64_t real = clock_monotonic(&clock_system);
         if (real < next) continue;
         next = real + WATCH_TICK_MS * 1000LL;
-        sweep(server, now);
+        sweep(server, atomic_load(&server->now));
     }
     return NULL;
 }
