@@ -48,8 +48,7 @@ static struct MHD_Response *body_response(struct str *body) {
 }
 
 static bool is_last(const struct http_request *request) {
-    return request->close || request->chunked ||
-           atomic_load_explicit(&request->connection->server->stopping, memory_order_relaxed);
+    return request->chunked || atomic_load_explicit(&request->connection->server->stopping, memory_order_relaxed);
 }
 
 static bool add_headers(const struct http_request *request, struct MHD_Response *mhd, int64_t second) {
@@ -169,15 +168,16 @@ enum MHD_Result answer_queue(struct http_request *request) {
  * sees the connection end. */
 void answer_write_now(struct http_request *request) {
     const struct http_response *response = &request->response;
+    const struct http_server *server = request->connection->server;
     _cleanup_(str_deinit) struct str out = STR_INIT;
     const char *reason = MHD_get_reason_phrase_for((unsigned)response->status);
-    str_printf(&out, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n", response->status,
-               reason ? reason : "", response->body.len);
+    str_printf(&out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n", response->status, reason ? reason : "",
+               server->dates[atomic_load(&server->second) % DATES]);
     if (response->content_type) str_printf(&out, "Content-Type: %s\r\n", response->content_type);
     for (size_t i = 0; i < response->header_count; i++)
         str_printf(&out, "%s: %s\r\n", response->headers[i].name, response->headers[i].value);
-    str_add_text(&out, "\r\n");
-    str_add_slice(&out, str_slice(&response->body));
+    str_printf(&out, "Content-Length: %zu\r\n\r\n", response->body.len);
+    if (strcmp(request->method, MHD_HTTP_METHOD_HEAD) != 0) str_add_slice(&out, str_slice(&response->body));
     if (out.failed) return;
     (void)!send(request->connection->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 }

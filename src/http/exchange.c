@@ -3,8 +3,6 @@
  * One request from its first line to its answer, on its worker. libmicrohttpd calls exchange_begin() when it has the request line,
  * exchange_step() when it has the headers, for each piece of the body and once more when all is there (and again when a control
  * thread has resumed the connection), exchange_completed() at the end.
- *
- * An answer queued in the first step ends the connection, so only refusals are.
  */
 #include "http/http_impl.h"
 
@@ -32,9 +30,13 @@ void exchange_completed(void *ctx, struct MHD_Connection *mhd, void **context, e
     struct http_connection *connection = *context;
     *context = NULL;
     if (!connection) return;
-    /* Refused by libmicrohttpd before it came to us. */
-    if (connection->request.step == STEP_HEADERS && code == MHD_REQUEST_TERMINATED_WITH_ERROR)
+    /* Refused by libmicrohttpd in its own words: a header, or the chunks. */
+    const struct http_request *request = &connection->request;
+    if (code == MHD_REQUEST_TERMINATED_WITH_ERROR &&
+        (request->step == STEP_HEADERS || (request->step == STEP_BODY && request->chunked))) {
         atomic_fetch_add_explicit(&server->refused_framing, 1, memory_order_relaxed);
+        watch_linger(server, connection->fd);
+    }
     request_reset(&connection->request);
     connection_enter(connection, PHASE_IDLE);
 }
@@ -44,31 +46,34 @@ static void count_refusal(struct http_server *server, const struct err *err) {
     atomic_fetch_add_explicit(limit ? &server->refused_limit : &server->refused_framing, 1, memory_order_relaxed);
 }
 
+/* Ends the connection with an answer that is written past libmicrohttpd: in the middle of a body it takes none, and behind a
+ * head that fills the connection's memory it has no room for one. What the client still sends is read and thrown away for a
+ * while, because closing a socket with unread bytes would destroy the answer. */
+static enum MHD_Result refuse_and_close(struct http_request *request, const struct err *err) {
+    struct http_connection *connection = request->connection;
+    count_refusal(connection->server, err);
+    answer_refuse(request, err);
+    request->step = STEP_ANSWERED;
+    watch_linger(connection->server, connection->fd);
+    answer_write_now(request);
+    return MHD_NO;
+}
+
 static enum MHD_Result take_headers(struct http_request *request, const char *version) {
     struct http_connection *connection = request->connection;
     struct err err = ERR_INIT;
     uint64_t requests = atomic_load_explicit(&connection->requests, memory_order_relaxed);
     atomic_store_explicit(&connection->requests, requests + 1, memory_order_relaxed);
     request->step = STEP_BODY;
-    if (guard_request(request, version, &err) == 0) return MHD_YES;
-    count_refusal(connection->server, &err);
-    answer_refuse(request, &err);
-    request->close = true;
-    watch_linger(connection->server, connection->fd);
-    return answer_queue(request);
+    return guard_request(request, version, &err) < 0 ? refuse_and_close(request, &err) : MHD_YES;
 }
 
-/* In the middle of a body libmicrohttpd takes no answer; a client that sends without end shall not wait for the end. */
 static enum MHD_Result refuse_body(struct http_request *request) {
-    struct http_connection *connection = request->connection;
     struct err err = ERR_INIT;
-    (void)err_set(&err, ERR_TOO_LARGE, "the body is larger than %zu bytes", connection->server->options.body_limit);
+    (void)err_set(&err, ERR_TOO_LARGE, "the body is larger than %zu bytes",
+                  request->connection->server->options.body_limit);
     err_at(&err, "body");
-    count_refusal(connection->server, &err);
-    answer_refuse(request, &err);
-    watch_linger(connection->server, connection->fd);
-    answer_write_now(request);
-    return MHD_NO;
+    return refuse_and_close(request, &err);
 }
 
 static enum MHD_Result take_body(struct http_request *request, const char *data, size_t *data_size) {

@@ -69,7 +69,7 @@ static enum MHD_Result guard_header(void *ctx, enum MHD_ValueKind kind, const ch
     struct guard *guard = ctx;
     if (name != guard->next || !value || value < name + name_len + 1)
         return fault(guard, "headers", "are folded, have a NUL in them, or do not end in CR LF");
-    if (++guard->count > HEADERS_COUNT_MAX) return fault(guard, "headers", "are too many");
+    guard->count++;
     if (!is_token(name, name_len)) return fault(guard, "headers", "have a name with a byte that may not stand there");
     if (!is_value(value, value_len)) return fault(guard, name, "has a control byte in its value");
     for (const char *space = name + name_len + 1; space < value; space++)
@@ -124,7 +124,7 @@ static int guard_length(const struct http_request *request, const struct guard *
 /* What the head leaves free must hold the head of the answer, or libmicrohttpd closes the connection without one. */
 static int guard_head_size(const struct http_request *request, size_t size, size_t headers, struct err *err) {
     size_t limit = request->connection->server->options.header_limit;
-    if (size + headers * HEADER_RECORD + ANSWER_HEAD_RESERVE <= limit) return 0;
+    if (headers <= HEADERS_COUNT_MAX && size + headers * HEADER_RECORD + ANSWER_HEAD_RESERVE <= limit) return 0;
     int r = err_set(err, ERR_HEADERS_TOO_LARGE,
                     "the request line and the headers take too much of the %zu bytes set aside for them", limit);
     err_at(err, "headers");

@@ -100,7 +100,6 @@ struct http_request {
     struct http_argument arguments_inline[ARGUMENTS_INLINE];
     bool arguments_split;
     bool chunked; /* the body comes in chunks */
-    bool close;   /* the connection ends after the answer */
     bool dropped; /* the server stopped before a control thread took it */
     enum http_step step;
     struct str body;

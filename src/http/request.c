@@ -54,7 +54,7 @@ void request_reset(struct http_request *request) {
     request->query = NULL;
     request->arguments = NULL;
     request->argument_count = 0;
-    request->arguments_split = request->chunked = request->close = request->dropped = false;
+    request->arguments_split = request->chunked = request->dropped = false;
     request->step = STEP_HEADERS;
 }
 
