@@ -19,6 +19,20 @@ def world(server):
     return World(server)
 
 
+@pytest.fixture(autouse=True)
+def server_lives(request):
+    """A test that brings the shared server down fails, and the next one gets it running again."""
+    yield
+    if "server" not in request.fixturenames:
+        return
+    server = request.getfixturevalue("server")
+    if not server.running:
+        code, log = server.process.wait_end(), server.process.log()
+        server.close_clients()
+        server.start()
+        pytest.fail(f"the server ended with {code}:\n{log[-6000:]}")
+
+
 @pytest.fixture
 def admin(server):
     return server.admin

@@ -81,6 +81,9 @@ class Client:
                 # Only an idle connection that the server closed meanwhile is worth a second try.
                 if not reused or attempt == 2:
                     raise
+            except Exception:
+                self.close()
+                raise
         if response.will_close:
             self.close()
         return answer
@@ -88,7 +91,7 @@ class Client:
     def get(self, target, **headers):
         return self.send("GET", target, headers=headers)
 
-    def call(self, name, headers=None, query=None, **params):
+    def call(self, name, /, headers=None, query=None, **params):
         """The answer of an operation, whatever it is; held to its schema."""
         op = table.operations()[name]
         method, target, body = request_of(op, params, query)
@@ -101,13 +104,13 @@ class Client:
             self.problem_of(answer)
         return answer
 
-    def op(self, name, headers=None, query=None, **params):
+    def op(self, name, /, headers=None, query=None, **params):
         """The JSON of an operation that must succeed."""
         answer = self.call(name, headers, query, **params)
         assert answer.status < 300, f"{name} {params}: {answer}"
         return answer.json
 
-    def refused(self, code, name, headers=None, query=None, **params):
+    def refused(self, code, name, /, headers=None, query=None, **params):
         """The problem of an operation that must fail with this code (or one of them)."""
         answer = self.call(name, headers, query, **params)
         assert answer.status >= 400, f"{name} {params}: {answer}"
