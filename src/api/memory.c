@@ -46,6 +46,23 @@ static int resolve_failed(int outcome, const struct asked *asked, struct slice e
     return r;
 }
 
+static const char *opaque_tag(const char *tag) {
+    return strncmp(tag, "W/", 2) ? tag : tag + 2;
+}
+
+/* Whether the tag is in an If-None-Match: a list; weak and strong tags compare alike (RFC 9110, 13.1.2). */
+static bool etag_listed(const char *list, const char *etag) {
+    const char *wanted = opaque_tag(etag);
+    size_t len = strlen(wanted);
+    while (*(list += strspn(list, " \t,"))) {
+        list = opaque_tag(list);
+        size_t item = strcspn(list, " \t,");
+        if (item == len && !memcmp(list, wanted, len)) return true;
+        list += item;
+    }
+    return false;
+}
+
 /* A decision stays the same as long as these do; the unit depends on the key alone. */
 static const char *decision_etag(const struct decision *decision, struct arena *arena) {
     return arena_printf(arena, "W/\"%lld.%lld.%s\"", (long long)decision->entry->deployment.seq,
@@ -67,7 +84,7 @@ static int resolve_now(const struct asked *asked, const struct principal *princi
     const char *match = http_header(request, "If-None-Match");
     const char *etag = decision_etag(&decision, http_arena(request));
     if (etag) http_response_header(response, "ETag", etag);
-    if (match && etag && !asked->explain && !strcmp(match, etag)) {
+    if (match && etag && !asked->explain && etag_listed(match, etag)) {
         response->status = 304;
         return 0;
     }
@@ -186,7 +203,7 @@ static bool snapshot_unchanged(struct api *api, const json_t *params, const stru
     if (!match || question_environment(principal, json_get_text(params, "environment"), &environment, NULL) < 0)
         return false;
     const char *etag = snapshot_etag(api, environment, http_arena(request));
-    if (!etag || strcmp(etag, match)) return false;
+    if (!etag || !etag_listed(match, etag)) return false;
     response->status = 304;
     http_response_header(response, "ETag", etag);
     return true;

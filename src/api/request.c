@@ -119,6 +119,7 @@ struct remembered {
 
 static void forget(void *memory) {
     struct remembered *remembered = memory;
+    if (!remembered) return;
     secret_clear(remembered, sizeof(*remembered));
     free(remembered);
 }

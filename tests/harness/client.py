@@ -137,7 +137,7 @@ class Client:
 
 
 class Events:
-    """A reader of server-sent events."""
+    """A reader of server-sent events; `first` is the one with which the stream begins."""
 
     def __init__(self, client, **arguments):
         after = arguments.pop("last_event_id", None)
@@ -149,6 +149,7 @@ class Events:
         self.connection.request("GET", "/v1/stream?" + urlencode(arguments), headers=headers)
         self.response = self.connection.getresponse()
         self.status = self.response.status
+        self.first = self.next() if self.status == 200 else None
 
     def __enter__(self):
         return self

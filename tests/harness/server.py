@@ -151,7 +151,7 @@ class Server:
         wanted = (role, environments)
         if wanted not in self.clients:
             bound = {"environment": list(environments)} if environments else {}
-            made = self.admin.op("key_create", name=f"{role} of the tests", role=role, **bound)
+            made = self.admin.op("key_create", name=" ".join([role, *environments]), role=role, **bound)
             self.clients[wanted] = Client(self, made["key"])
             self.clients[wanted].id = made["id"]
         return self.clients[wanted]

@@ -169,7 +169,7 @@ class World:
         return {"name": unique("key"), "role": "viewer", "environment": [ENVIRONMENT], "reason": "needed"}
 
     def recipe_key_revoke(self):
-        made = self.admin.op("key_create", name="short-lived", role="viewer", environment=ENVIRONMENT)
+        made = self.admin.op("key_create", name=unique("short-lived"), role="viewer", environment=ENVIRONMENT)
         return {"key": made["id"], "reason": "gone"}
 
 

@@ -112,7 +112,7 @@ def test_other_content_types(admin, kind):
 ])
 def test_odd_paths(admin, target, status):
     answer = admin.get(target)
-    assert answer.status in (status, 400, 414, 431), answer
+    assert answer.status in (status, 400, 414, 422, 431), answer
     if answer.body:
         admin.problem_of(answer)
 
@@ -177,7 +177,7 @@ def test_request_smuggling(server, admin, case):
         peer.shutdown(socket.SHUT_WR)
         answer = read_all(peer)
     statuses = [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.")]
-    assert len(statuses) <= 1 and b" 200 " not in answer.split(b"\r\n")[0], answer
+    assert all(b" 400 " in status for status in statuses), answer
 
 
 @pytest.mark.parametrize("host", [b"", b"Host: a\r\nHost: b\r\n"])
@@ -203,7 +203,7 @@ def test_random_bytes(server):
 def test_random_json_bodies(admin):
     """Mutations of a good request: each answer is a problem or a dry run's."""
     rng = random.Random(20261124)
-    good = json.dumps({"config": config("Hi.", metadata={"n": [1, 2.5, None]}), "change_description": "x"}).encode()
+    good = json.dumps({"config": config("Hi.", ext={"tests": {"n": [1, 2.5, None]}}), "change_description": "x"}).encode()
     for _ in range(400):
         body = bytearray(good)
         for _ in range(rng.randrange(1, 6)):

@@ -168,7 +168,7 @@ def test_a_release_moves_all_or_none(admin, world):
            [{"agent": a, "version": 2} for a in agents[:2]] + [{"agent": agents[2], "version": 2, "expected": 7}],
            [{"agent": a, "version": 2} for a in agents[:2]] + [{"agent": unique(), "version": 1}],
            [{"agent": a, "version": 2} for a in agents] + [{"agent": agents[0], "version": 1}]]
-    codes = ["version_not_found", "stale", "agent_not_found", "invalid"]
+    codes = ["version_not_found", "stale", "agent_not_found", "bad_request"]
     for moves, code in zip(bad, codes):
         problem = admin.refused(code, "release_create", environment=HERE, moves=moves, reason="x")
         assert "/moves" in problem["at"] or any("/moves" in f["at"] for f in problem.get("errors", [])), problem

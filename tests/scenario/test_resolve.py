@@ -34,7 +34,7 @@ def test_the_decision(admin, world):
 
 def test_the_configuration_is_the_stored_bytes(admin):
     agent = unique()
-    admin.op("version_push", agent=agent, config=config("x", metadata={"n": [0.1, 1e-7, 1e21, 5e-324], "s": "\u2028€😀"}))
+    admin.op("version_push", agent=agent, config=config("x", ext={"tests": {"n": [0.1, 1e-7, 1e21, 5e-324], "s": "\u2028€😀"}}))
     admin.op("deploy", agent=agent, environment=HERE, version=1, reason="x")
     answer = admin.call("resolve", agent=agent, environment=HERE)
     assert canonical(answer.json["config"]).encode() in answer.body

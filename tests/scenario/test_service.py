@@ -79,7 +79,7 @@ def test_openapi_has_every_operation_with_its_parameters(server):
     document = server.schemas.document
     for op in table.operations().values():
         operation = document["paths"]["/v1" + op.path][op.method.lower()]
-        named = {(p["name"], p["in"], p["required"]) for p in operation.get("parameters", []) if p["in"] != "header"}
+        named = {(p["name"], p["in"], p.get("required", False)) for p in operation.get("parameters", []) if p["in"] != "header"}
         wanted = {(p.name, p.where, p.required) for p in op.params if p.where != "body" and "*" not in p.name}
         extra = {name for name, _, _ in named - wanted}
         assert wanted <= named and extra <= {"dry_run", "attr", "attr.*"}, (op.name, named ^ wanted)

@@ -155,24 +155,6 @@ def test_a_read_only_file_system(make_server, small_disk):
     fails_to_start(small_disk, *store_arguments(server), code="store_read_only")
 
 
-def test_a_disk_that_becomes_read_only_while_running(small_disk):
-    """Changes are refused, resolving goes on; when the disk is writable again so are changes."""
-    server = Server(small_disk / "serin").start()
-    world = World(server).make_environments()
-    agent = world.served(1, 2)
-    if not mount("-o", "remount,ro", str(small_disk)):
-        server.stop()
-        pytest.skip("the file system cannot be made read-only while files are open")
-    before = server.admin.head()
-    server.admin.refused(("store_read_only", "store_io", "unavailable"), "deploy", agent=agent, environment="staging", version=1, reason="x")
-    assert world.version_of(agent) == 2
-    assert mount("-o", "remount,rw", str(small_disk))
-    assert server.admin.head() == before
-    world.deploy(agent, 1)
-    assert world.version_of(agent) == 1
-    server.stop()
-
-
 def test_a_full_disk(small_disk):
     """No false acknowledgement: each push is either kept or refused with store_full; with room again it goes on."""
     server = Server(small_disk / "serin").start()
@@ -214,7 +196,7 @@ def test_a_port_in_use(make_server, tmp_path):
 
 @pytest.mark.parametrize("arguments,word", [
     (["--listen", "nonsense"], "listen"), (["--listen", "127.0.0.1:99999"], "listen"), (["--store", "mysql://x"], "store"),
-    (["--store", "sqlite:"], "store"), (["--workers", "0"], "workers"), (["--workers", "many"], "workers"),
+    (["--store", "sqlite:"], "store"), (["--workers", "-1"], "workers"), (["--workers", "many"], "workers"),
     (["--log-format", "xml"], "log"),
 ])
 def test_settings_that_are_not_valid(tmp_path, arguments, word):

@@ -79,8 +79,8 @@ def test_a_change_is_one_audit_entry(admin, world, name):
     assert entries[0]["actor"] == admin.op("whoami")["id"]
     assert entries[0]["reason"] == params.get("reason", params.get("change_description", ""))
     for place in ("agent", "environment"):
-        if name != "key_create":
-            assert entries[0][place] in ("", params.get(place)), entries[0]
+        if isinstance(params.get(place), str):
+            assert entries[0][place] == params[place], entries[0]
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -191,12 +191,10 @@ def test_unknown_field(server, world, name):
 @pytest.mark.parametrize("body", [b"", b"[]", b'"x"', b"null", b"7"])
 def test_a_body_that_is_no_object(server, world, name, body):
     method, target, _ = request_of(table.operations()[name], world.recipe(name))
-    answer = changes_nothing(server, lambda: server.admin.send(method, target, body))
-    required = any(p.required for p in table.operations()[name].takes("body"))
-    if body == b"" and not required:
-        assert answer.status < 300, answer
+    if body == b"" and not any(p.required for p in table.operations()[name].takes("body")):
+        assert server.admin.send(method, target, body).status < 300
         return
-    problem = server.admin.problem_of(answer)
+    problem = server.admin.problem_of(changes_nothing(server, lambda: server.admin.send(method, target, body)))
     assert 400 <= problem["status"] < 500 and problem["detail"]
 
 
@@ -225,7 +223,11 @@ def test_wrong_type(server, world, name, wrong):
     for value in WRONG[param.type][param.where == "query"]:
         answer = server.admin.call(name, **{**params, wrong: value})
         assert answer.status in (400, 422), f"{wrong} = {value!r}: {answer}"
-        assert answer.json["at"].startswith(f"/{wrong}" if param.where == "body" else wrong), f"{value!r}: {answer}"
+        problem = answer.json
+        if problem["code"] == "malformed_json":  # a NUL or a number without end: the reader stops at its place in the text
+            assert problem["line"] == 1 and problem["column"] > 1, f"{value!r}: {problem}"
+            continue
+        assert problem["at"].startswith(f"/{wrong}" if param.where == "body" else wrong), f"{value!r}: {problem}"
     assert server.admin.head() == before
 
 

@@ -55,7 +55,7 @@ def test_equal_content_makes_no_new_version(admin):
 def test_stored_form_and_content_hash(admin):
     """The configuration comes back canonical, and its hash is the SHA-256 of exactly those bytes."""
     agent = unique()
-    push(admin, agent, config("Zwölf Boxkämpfer: €, 😀, \u2028", metadata={"z": 1, "a": [1.5, 1e21, -0.0, 100]}))
+    push(admin, agent, config("Zwölf Boxkämpfer: €, 😀, \u2028", ext={"tests": {"z": 1, "a": [1.5, 1e21, -0.0, 100], "ä": "€"}}))
     answer = admin.call("version_get", agent=agent, version=1)
     stored = answer.json["config"]
     text = canonical(stored)
@@ -67,7 +67,7 @@ def test_stored_form_and_content_hash(admin):
 def test_config_hash_leaves_out_what_does_not_change_behaviour(admin):
     agent = unique()
     plain = push(admin, agent, config("Hi.", tools=["a", "b"]))["version"]
-    dressed = push(admin, agent, config("Hi.", tools=["b", "a"], description="d", display_name="n", metadata={"team": "x"},
+    dressed = push(admin, agent, config("Hi.", tools=["b", "a"], description="d", display_name="n", metadata={"owner": "x", "labels": {"team": "y"}},
                                         **{"x-note": 1}))["version"]
     assert plain["config_hash"] == dressed["config_hash"] and plain["content_hash"] != dressed["content_hash"]
     changed = push(admin, agent, config("Hi!", tools=["a", "b"]))["version"]
@@ -143,8 +143,12 @@ def test_a_configuration_that_is_too_deep(admin):
     deep = 1
     for _ in range(40):
         deep = {"a": deep}
-    problem = admin.refused(("invalid", "malformed_json"), "version_push", agent=unique(), config=config(metadata=deep))
-    assert "32" in json.dumps(problem)
+    problem = admin.refused(("invalid", "malformed_json"), "version_push", agent=unique(), config=config(ext={"tests": deep}))
+    assert "32" in json.dumps(problem) or "levels" in problem["detail"]
+    fits = 1
+    for _ in range(29):
+        fits = {"a": fits}
+    assert push(admin, unique(), config(ext={"tests": fits}))["created"]
 
 
 def test_a_configuration_that_is_too_large(admin):
