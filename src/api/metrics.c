@@ -3,6 +3,8 @@
 #include "api/api_impl.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Everything that metrics.def names. */
@@ -16,10 +18,11 @@ struct figures {
 static uint64_t resident_bytes(void) {
     FILE *file = fopen("/proc/self/statm", "re");
     if (!file) return 0;
-    unsigned long total, resident;
-    int found = fscanf(file, "%lu %lu", &total, &resident);
+    char line[128];
+    const char *read = fgets(line, sizeof(line), file);
     fclose(file);
-    return found == 2 ? (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    const char *second = read ? strchr(line, ' ') : NULL;
+    return second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static void collect(struct api *api, struct figures *ret) {

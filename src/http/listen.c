@@ -67,19 +67,21 @@ static int prepare(int fd, const struct http_options *options, bool ipv6) {
 }
 
 static int describe(int fd, char *ret_address, size_t size) {
-    struct sockaddr_storage bound = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound = {.v6 = {0}};
     socklen_t len = sizeof(bound);
     char host[INET6_ADDRSTRLEN];
-    if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0) return -1;
-    if (bound.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&bound;
-        if (!inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host))) return -1;
-        (void)snprintf(ret_address, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+    if (getsockname(fd, &bound.any, &len) < 0) return -1;
+    if (bound.any.sa_family == AF_INET6) {
+        if (!inet_ntop(AF_INET6, &bound.v6.sin6_addr, host, sizeof(host))) return -1;
+        (void)snprintf(ret_address, size, "[%s]:%u", host, ntohs(bound.v6.sin6_port));
         return 0;
     }
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&bound;
-    if (!inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host))) return -1;
-    (void)snprintf(ret_address, size, "%s:%u", host, ntohs(v4->sin_port));
+    if (!inet_ntop(AF_INET, &bound.v4.sin_addr, host, sizeof(host))) return -1;
+    (void)snprintf(ret_address, size, "%s:%u", host, ntohs(bound.v4.sin_port));
     return 0;
 }
 

@@ -184,7 +184,7 @@ static int add_body(const struct source_text *body, const struct source_target *
     struct source_spot spot = {target->file, body->line_offset + 1, 1};
 
     if (is_blank(body->bytes)) return 0;
-    if (memchr(body->bytes.ptr, '\0', body->bytes.len)) {
+    if (body->bytes.len && memchr(body->bytes.ptr, '\0', body->bytes.len)) {
         int r = err_set(err, ERR_INVALID_UTF8, "the text holds a NUL character");
         return source_text_err(body, r, 1, 1, err);
     }

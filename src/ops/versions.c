@@ -59,6 +59,7 @@ static int refuse_faults(const struct op_call *call, struct err *err) {
     const struct fault *first = NULL;
     for (size_t i = 0; i < call->faults.count && !first; i++)
         if (!call->faults.items[i].warning) first = &call->faults.items[i];
+    if (!first) return err_set(err, ERR_INVALID, "%zu faults, behind more warnings than are told", call->faults.errors);
     size_t others = call->faults.errors - 1;
     int r = others ? err_set(err, ERR_INVALID, "%s (and %zu more)", first->message, others)
                    : err_set(err, ERR_INVALID, "%s", first->message);
