@@ -138,6 +138,7 @@ static void write_move_schema(struct jw *jw) {
     static const struct op_param version = {.type = PARAM_VERSION}, agent = {.type = PARAM_NAME},
                                  expected = {.type = PARAM_NUMBER};
     jw_object(jw, "move");
+    jw_text(jw, "description", "One ref that a release moves");
     write_type(jw, "object");
     jw_object(jw, "properties");
     jw_object(jw, "agent");

@@ -104,6 +104,8 @@ struct http_options {
     struct http_handler handler;
 };
 
+/* Whether `address` is written as http_options wants it, before anything is started. CONFIG. */
+int http_address_check(const char *address, struct err *err) MUST_CHECK;
 /* Starts to listen and serve. PORT_IN_USE, CONFIG (bad address), INTERNAL. Everything in options is borrowed while the server lives. */
 int http_server_start(const struct http_options *options, struct http_server **ret, struct err *err) MUST_CHECK;
 const char *http_server_address(const struct http_server *server); /* with the real port */

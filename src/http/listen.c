@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define BACKLOG 4096
+#define HOST_SIZE 256
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 15
 #define KEEPALIVE_COUNT 4
@@ -50,6 +51,12 @@ static int split_address(const char *address, char *host, size_t host_size, cons
 
 static int set_option(int fd, int level, int name, int value) {
     return setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+int http_address_check(const char *address, struct err *err) {
+    char host[HOST_SIZE];
+    const char *port;
+    return split_address(address, host, sizeof(host), &port, err);
 }
 
 /* TCP_USER_TIMEOUT is the deadline for an answer that makes no progress: the kernel ends the connection when sent bytes stay
@@ -92,7 +99,7 @@ static int bind_error(struct err *err, const char *address, int errnum) {
 
 int listen_open(const struct http_options *options, int *ret_fd, char *ret_address, size_t address_size,
                 struct err *err) {
-    char host[256];
+    char host[HOST_SIZE];
     const char *port = NULL;
     int r = split_address(options->address, host, sizeof(host), &port, err);
     if (r < 0) return r;

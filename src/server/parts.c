@@ -34,7 +34,7 @@ int parts_settings(struct parts *parts, int argc, char **argv, struct faults *fa
     int r = config_load(&sources, &parts->config, faults, err);
     if (r < 0) return r;
     set_log(parts);
-    return 0;
+    return http_address_check(config_text(parts->config, SETTING_LISTEN), err);
 }
 
 void parts_reload(struct parts *parts) {

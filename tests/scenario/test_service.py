@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators and machines look at: health, metrics, the API's own description, settings, the log."""
 import json
+import os
 import re
 import signal
 
@@ -101,7 +102,10 @@ def test_openapi_has_every_answer(server):
 
 
 def test_the_published_document_is_the_one_in_spec(server):
+    """What others generate clients from. After a wanted change: SERIN_UPDATE=1 and this test writes the file."""
     stored = table.ROOT / "spec/openapi.json"
+    if os.environ.get("SERIN_UPDATE"):
+        stored.write_text(json.dumps(server.schemas.document, indent=1, ensure_ascii=False) + "\n")
     assert json.loads(stored.read_text()) == server.schemas.document
 
 
