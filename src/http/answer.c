@@ -12,7 +12,7 @@ void http_response_header(struct http_response *response, const char *name, cons
     response->header_count++;
 }
 
-static void drop_stream(struct http_response *response) {
+void answer_drop_stream(struct http_response *response) {
     struct http_stream *stream = TAKE_PTR(response->stream);
     if (stream) stream->close(stream->ctx);
 }
@@ -24,7 +24,7 @@ void answer_begin(struct http_request *request) {
 
 void answer_refuse(struct http_request *request, const struct err *err) {
     const struct http_options *options = &request->connection->server->options;
-    drop_stream(&request->response);
+    answer_drop_stream(&request->response);
     struct str body = request->response.body;
     str_clear(&body);
     request->response = (struct http_response){.body = body};
@@ -69,14 +69,21 @@ static bool response_sound(const struct http_response *response) {
     return response->status >= 200 && response->status <= 599 && !response->body.failed;
 }
 
+/* libmicrohttpd would end the chunks of a stream even where HEAD forbids a body. */
+static struct MHD_Response *content_response(struct http_request *request) {
+    struct http_response *response = &request->response;
+    if (response->stream && strcmp(request->method, MHD_HTTP_METHOD_HEAD) == 0) answer_drop_stream(response);
+    if (!response->stream) return body_response(&response->body);
+    struct MHD_Response *mhd = stream_answer(request->connection, response->stream);
+    if (mhd) response->stream = NULL;
+    return mhd;
+}
+
 /* NULL: memory ran out, or the handler made an answer that cannot be sent. */
 static struct MHD_Response *build(struct http_request *request, int64_t second) {
-    struct http_response *response = &request->response;
-    if (!response_sound(response)) return NULL;
-    struct MHD_Response *mhd =
-        response->stream ? stream_answer(request->connection, response->stream) : body_response(&response->body);
+    if (!response_sound(&request->response)) return NULL;
+    struct MHD_Response *mhd = content_response(request);
     if (!mhd) return NULL;
-    response->stream = NULL;
     if (add_headers(request, mhd, second)) return mhd;
     MHD_destroy_response(mhd);
     return NULL;

@@ -222,6 +222,7 @@ void exchange_completed(void *server, struct MHD_Connection *mhd, void **context
 
 /* answer.c */
 void answer_begin(struct http_request *request);
+void answer_drop_stream(struct http_response *response); /* closes it when it was never begun */
 void answer_forget(struct answer_kept *kept);
 void answer_refuse(struct http_request *request, const struct err *err);
 enum MHD_Result answer_queue(struct http_request *request);

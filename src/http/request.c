@@ -50,6 +50,7 @@ void request_reset(struct http_request *request) {
     else if (request->body.data)
         str_clear(&request->body);
     if (request->arena.head) arena_deinit(&request->arena);
+    answer_drop_stream(&request->response);
     if (request->response.body.data) keep_answer(request);
     request->query = NULL;
     request->arguments = NULL;

@@ -94,6 +94,7 @@ int http_server_start(const struct http_options *options, struct http_server **r
     server->options = *options;
     server->listener = server->watch.epoll = server->watch.event = -1;
     pthread_mutex_init(&server->lock, NULL);
+    atomic_store(&server->second, -1);
     watch_read_clocks(server);
     r = server_run(server, err);
     if (r < 0) {
