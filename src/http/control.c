@@ -85,6 +85,12 @@ void control_stop(struct control_pool *pool) {
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < pool->thread_count; i++)
         pthread_join(pool->threads[i], NULL);
+    pool->thread_count = 0;
+}
+
+/* Not before the workers have ended: they still ask the closed pool. */
+void control_deinit(struct control_pool *pool) {
+    if (!pool->server) return;
     free(pool->threads);
     pthread_cond_destroy(&pool->ready);
     pthread_mutex_destroy(&pool->lock);

@@ -90,21 +90,20 @@ static bool has_header(const struct http_response *response, const char *name) {
     return false;
 }
 
-static enum MHD_Result refuse_busy(struct http_request *request) {
-    struct http_server *server = request->connection->server;
-    struct err err = ERR_INIT;
-    (void)err_set(&err, ERR_UNAVAILABLE, "%zu requests wait already", server->options.control_queue);
-    atomic_fetch_add_explicit(&server->control_rejected, 1, memory_order_relaxed);
-    answer_refuse(request, &err);
-    if (!has_header(&request->response, "Retry-After")) http_response_header(&request->response, "Retry-After", "1");
-    return answer_queue(request);
-}
-
 static enum MHD_Result refuse_with(struct http_request *request, enum err_code code, const char *message) {
     struct err err = ERR_INIT;
     (void)err_set(&err, code, "%s", message);
     answer_refuse(request, &err);
+    if (code == ERR_UNAVAILABLE && !has_header(&request->response, "Retry-After"))
+        http_response_header(&request->response, "Retry-After", "1");
     return answer_queue(request);
+}
+
+static enum MHD_Result refuse_control(struct http_request *request) {
+    struct http_server *server = request->connection->server;
+    if (atomic_load(&server->stopping)) return refuse_with(request, ERR_UNAVAILABLE, "the server stops");
+    atomic_fetch_add_explicit(&server->control_rejected, 1, memory_order_relaxed);
+    return refuse_with(request, ERR_UNAVAILABLE, "too many requests wait already");
 }
 
 static enum MHD_Result handle(struct http_request *request) {
@@ -114,7 +113,7 @@ static enum MHD_Result handle(struct http_request *request) {
     answer_begin(request);
     if (handler->fast(handler->ctx, request, &request->response) == HTTP_ANSWER) return answer_queue(request);
     connection_enter(request->connection, PHASE_HANDLING);
-    if (!control_submit(&server->pool, request)) return refuse_busy(request);
+    if (!control_submit(&server->pool, request)) return refuse_control(request);
     return MHD_YES;
 }
 

@@ -64,7 +64,8 @@ struct http_stream {
     ssize_t (*read)(void *ctx, char *buffer, size_t max);
     /* Called once when the connection is over; afterwards http_stream_wake() must not be called. */
     void (*close)(void *ctx);
-    /* Filled by http before the first read(); what http_stream_wake() takes. */
+    /* What http_stream_wake() takes: filled before the first read(). Other threads look at it only when they know that a read()
+     * has been (a flag of the owner's, set in read() under its lock): before that nobody sleeps. */
     struct http_wake *wake;
 };
 /* Wakes a sleeping stream. Any thread; never blocks; many wakes before one read are one. Must not race with close(): the owner

@@ -237,6 +237,7 @@ void stream_end(struct http_connection *connection); /* with server->lock held *
 int control_start(struct control_pool *pool, struct http_server *server, struct err *err) MUST_CHECK;
 bool control_submit(struct control_pool *pool, struct http_request *request); /* suspends the connection; false: full */
 void control_stop(struct control_pool *pool);
+void control_deinit(struct control_pool *pool);
 size_t control_waiting(struct control_pool *pool);
 
 /* watch.c */

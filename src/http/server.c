@@ -70,6 +70,7 @@ static int check_options(const struct http_options *options, struct err *err) {
 
 static void server_free(struct http_server *server) {
     watch_stop(server);
+    control_deinit(&server->pool);
     if (server->listener >= 0) (void)close(server->listener);
     pthread_mutex_destroy(&server->lock);
     free(server->table);

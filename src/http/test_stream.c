@@ -30,6 +30,7 @@ struct listener {
     struct channel *channel;
     struct listener *next;
     int seen, closed;
+    bool sleeping; /* a read() has answered 0: from then on there is a wake */
 };
 
 struct gate { /* a control handler waits here */
@@ -56,6 +57,7 @@ static ssize_t listener_read(void *ctx, char *buffer, size_t max) {
     bool ends = channel->last > 0 && listener->seen >= channel->last;
     while (!ends && listener->seen < channel->sent && max - len >= 16 && !(channel->burst && len > 0))
         len += (size_t)snprintf(buffer + len, max - len, "%d\n", ++listener->seen);
+    listener->sleeping = !ends && len == 0;
     pthread_mutex_unlock(&channel->lock);
     return ends ? -1 : (ssize_t)len;
 }
@@ -93,7 +95,7 @@ static void channel_say(struct channel *channel, int lines) {
     pthread_mutex_lock(&channel->lock);
     channel->sent += lines;
     for (struct listener *listener = channel->first; listener; listener = listener->next)
-        if (listener->stream.wake) http_stream_wake(listener->stream.wake);
+        if (listener->sleeping) http_stream_wake(listener->stream.wake);
     pthread_mutex_unlock(&channel->lock);
 }
 
