@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reference pages that come from tables: operations, errors, log events, settings, metrics. Written at build time
+ * The reference that comes from tables: operations, errors, log events, settings, metrics, OpenAPI. Written at build time
  * by the binary itself, so that they cannot say anything else than the program does.
  */
+#include "api/api.h"
 #include "config/config.h"
 #include "ops/table.h"
 #include "server/serve.h"
@@ -108,14 +109,20 @@ static void write_metrics_page(FILE *out) {
     fprintf(out, "| `serin_build_info{version}` | gauge | The running version |\n");
 }
 
+static void write_openapi(FILE *out) {
+    _cleanup_(str_deinit) struct str text = STR_INIT;
+    api_openapi(&text);
+    if (!text.failed) fwrite(text.data, 1, text.len, out);
+}
+
 static int write_page(const char *folder, const char *name, page_fn page) {
     char path[4096];
-    int len = snprintf(path, sizeof(path), "%s/%s.md", folder, name);
+    int len = snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *out = len > 0 && (size_t)len < sizeof(path) ? fopen(path, "we") : NULL;
     if (out) page(out);
     bool failed = !out || ferror(out);
     if (out && fclose(out)) failed = true;
-    if (failed) fprintf(stderr, "serin: %s/%s.md cannot be written\n", folder, name);
+    if (failed) fprintf(stderr, "serin: %s/%s cannot be written\n", folder, name);
     return failed;
 }
 
@@ -124,8 +131,8 @@ int docs_main(int argc, char **argv) {
         const char *name;
         page_fn page;
     } pages[] = {
-        {"operations", write_operations_page}, {"errors", write_errors_page},   {"log", write_log_page},
-        {"settings", write_settings_page},     {"metrics", write_metrics_page},
+        {"operations.md", write_operations_page}, {"errors.md", write_errors_page},   {"log.md", write_log_page},
+        {"settings.md", write_settings_page},     {"metrics.md", write_metrics_page}, {"openapi.json", write_openapi},
     };
     if (argc != 1) {
         fprintf(stderr, "serin: docs needs a folder\n");

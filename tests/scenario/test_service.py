@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators and machines look at: health, metrics, the API's own description, settings, the log."""
-import json
-import os
 import re
 import signal
 
@@ -99,14 +97,6 @@ def test_openapi_has_every_answer(server):
     for name, fields in table.answers().items():
         assert set(schemas[name]["properties"]) == set(fields), name
         assert set(schemas[name].get("required", [])) == {field for field, row in fields.items() if row[2]}, name
-
-
-def test_the_published_document_is_the_one_in_spec(server):
-    """What others generate clients from. After a wanted change: SERIN_UPDATE=1 and this test writes the file."""
-    stored = table.ROOT / "spec/openapi.json"
-    if os.environ.get("SERIN_UPDATE"):
-        stored.write_text(json.dumps(server.schemas.document, indent=1, ensure_ascii=False) + "\n")
-    assert json.loads(stored.read_text()) == server.schemas.document
 
 
 def test_each_change_is_in_the_log(server, world):
