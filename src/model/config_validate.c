@@ -118,20 +118,39 @@ static const struct hint {
     {"endpoint", "endpoints are no part of a version; name a \"connection\" in \"model\""},
 };
 
-/* The hints speak of the document itself, its model and its parameters. Tools and servers have other words. */
-static const char *hint_for(const json_t *parent, const char *key) {
-    bool top = json_get_text(parent, "schema") != NULL;
-    bool elsewhere = json_get(parent, "kind") || json_get(parent, "url") || json_get(parent, "command");
+/* A parameter that is misspelt at the top was not moved into `parameters`. */
+static bool add_nearest_parameter(const char *key, struct str *out) {
+    struct nearest nearest;
 
-    if (strcmp(key, "function") == 0 && json_is_object(json_get(parent, key))) {
-        return "write {\"kind\": \"function\", \"name\", \"description\", \"parameters\"} without the inner object";
+    nearest_init(&nearest, key);
+    for (const char *const *name = config_parameter_names; *name; name++) {
+        nearest_offer(&nearest, *name);
     }
-    if (strcmp(key, "name") == 0 && !top) return NULL;
-    if (strcmp(key, "file") != 0 && elsewhere) return NULL;
+    if (nearest_found(&nearest)) str_printf(out, "; did you mean \"%s\"?", nearest_found(&nearest));
+    return nearest_found(&nearest) != NULL;
+}
+
+static const char *hint_about(const char *key) {
     for (size_t i = 0; i < ARRAY_LEN(hints); i++) {
         if (strcmp(hints[i].key, key) == 0) return hints[i].hint;
     }
     return NULL;
+}
+
+/* The hints speak of the document itself, its model and its parameters. Tools and servers have other words. */
+static bool add_hint(const json_t *parent, const char *key, struct str *out) {
+    bool top = json_get_text(parent, "schema") != NULL, file = strcmp(key, "file") == 0;
+    bool elsewhere = json_get(parent, "kind") || json_get(parent, "url") || json_get(parent, "command");
+    const char *hint = hint_about(key);
+
+    if (strcmp(key, "function") == 0 && json_is_object(json_get(parent, key))) {
+        hint = "write {\"kind\": \"function\", \"name\", \"description\", \"parameters\"} without the inner object";
+    } else if ((strcmp(key, "name") == 0 && !top) || (elsewhere && !file)) {
+        return false;
+    }
+    if (!hint) return top && add_nearest_parameter(key, out);
+    str_printf(out, "; %s", hint);
+    return true;
 }
 
 static int check_guardrails(const struct schema *schema, const json_t *config, struct faults *faults, struct err *err) {
@@ -145,7 +164,7 @@ static int check_guardrails(const struct schema *schema, const json_t *config, s
         if (!json_get(guardrail, "stage")) continue;
         place_pointer(&place, &at);
         if (at.failed) return err_no_memory(err);
-        struct schema_check check = {.definition = "guardrail", .at = at.data, .hint = hint_for};
+        struct schema_check check = {.definition = "guardrail", .at = at.data, .hint = add_hint};
         int r = schema_check(schema, &check, guardrail, faults, err);
         if (r < 0) return r;
     }
@@ -154,7 +173,7 @@ static int check_guardrails(const struct schema *schema, const json_t *config, s
 
 static int check_schema(const json_t *config, struct faults *faults, struct err *err) {
     _cleanup_(schema_freep) struct schema *schema = NULL;
-    struct schema_check check = {.at = "", .hint = hint_for};
+    struct schema_check check = {.at = "", .hint = add_hint};
     int r;
 
     r = schema_new(config_schema(), &schema, err);

@@ -25,8 +25,9 @@ int schema_new(struct slice text, struct schema **ret, struct err *err) MUST_CHE
 struct schema *schema_free(struct schema *schema);
 DEFINE_CLEANUP(struct schema *, schema_free)
 
-/* More words about a member that is not allowed, or NULL: where it belongs instead. `parent` is the object that holds it. */
-typedef const char *(*schema_hint_fn)(const json_t *parent, const char *key);
+/* Appends more words about a member that is not allowed ("; this is …"), where it belongs instead, and answers true; else false.
+ * `parent` is the object that holds it. */
+typedef bool (*schema_hint_fn)(const json_t *parent, const char *key, struct str *out);
 
 struct schema_check {
     const char *definition; /* "guardrail": check against #/$defs/guardrail; NULL: the schema itself */

@@ -92,18 +92,25 @@ static bool has_type_of(const json_t *value, const json_t *types) {
     return false;
 }
 
+/* What an object holds may tell what was meant by it. */
+static void add_hint(const struct run *run, const json_t *object, struct str *message) {
+    const char *key;
+    json_t *value;
+
+    if (!run->hint) return;
+    json_object_foreach((json_t *)object, key, value) {
+        if (run->hint(object, key, message)) return;
+    }
+}
+
 static void tell_type(struct run *run, const json_t *types, const json_t *value, const struct place *place) {
     struct str message = STR_INIT;
-    const char *hint = NULL;
 
     str_add_text(&message, "expected ");
     words_add_types(&message, types);
     str_add_text(&message, ", found ");
     words_add_value(&message, value);
-    if (run->hint && json_object_size(value) == 1) {
-        hint = run->hint(value, json_object_iter_key(json_object_iter((json_t *)value)));
-    }
-    if (hint) str_printf(&message, "; %s", hint);
+    if (json_object_size(value) == 1) add_hint(run, value, &message);
     tell(run, place, &message);
 }
 
@@ -172,7 +179,7 @@ static void check_length(struct run *run, const json_t *node, const json_t *valu
         if (count == 0) {
             str_add_text(&message, "may not be empty");
         } else {
-            str_printf(&message, "is %zu characters, expected at least %lld", count,
+            str_printf(&message, "is %zu character%s, expected at least %lld", count, count == 1 ? "" : "s",
                        (long long)json_integer_value(least));
         }
         tell(run, place, &message);
@@ -330,19 +337,6 @@ static json_t *discriminator_choices(const struct schema *schema, const json_t *
     return choices;
 }
 
-/* What stands in place of the missing member may tell what was meant. */
-static const char *hint_of_members(const struct run *run, const json_t *object) {
-    const char *key, *hint = NULL;
-    json_t *value;
-
-    if (!run->hint) return NULL;
-    json_object_foreach((json_t *)object, key, value) {
-        hint = run->hint(object, key);
-        if (hint) return hint;
-    }
-    return NULL;
-}
-
 static void tell_missing(struct run *run, const json_t *node, const json_t *object, const char *key,
                          const struct place *place) {
     struct str message = STR_INIT;
@@ -352,10 +346,9 @@ static void tell_missing(struct run *run, const json_t *node, const json_t *obje
     str_printf(&message, "\"%s\" is missing", key);
     if (by && strcmp(by, key) == 0) {
         _cleanup_(json_decrefp) json_t *choices = discriminator_choices(run->schema, forms, key);
-        const char *hint = hint_of_members(run, object);
         str_add_text(&message, "; expected one of ");
         words_add_choices(&message, choices);
-        if (hint) str_printf(&message, "; %s", hint);
+        add_hint(run, object, &message);
     }
     tell(run, place, &message);
 }
@@ -375,14 +368,9 @@ static void tell_unknown(struct run *run, const json_t *node, const json_t *obje
                          const struct place *place) {
     struct str message = STR_INIT;
     char shown[SHOW_SIZE];
-    const char *hint = run->hint ? run->hint(object, key) : NULL;
 
     str_printf(&message, "unknown key \"%s\"", show_text(key, shown));
-    if (hint) {
-        str_printf(&message, "; %s", hint);
-    } else {
-        words_add_keys(&message, json_get(node, "properties"), key);
-    }
+    if (!run->hint || !run->hint(object, key, &message)) words_add_keys(&message, json_get(node, "properties"), key);
     tell(run, place, &message);
 }
 
@@ -527,16 +515,26 @@ static bool permits_type(const struct schema *schema, const json_t *form, const 
     return false;
 }
 
+static void add_type(json_t *types, const char *type) {
+    size_t i;
+    json_t *known;
+
+    json_array_foreach(types, i, known) {
+        if (strcmp(json_string_value(known), type) == 0) return;
+    }
+    json_array_append_new(types, json_string(type));
+}
+
 /* `type` of a form, or of the values it enumerates. */
 static void add_form_types(const struct schema *schema, const json_t *form, json_t *types) {
     const json_t *own = json_get(schema_resolve(schema, form), "type");
     size_t i;
     json_t *type;
 
-    if (!own && json_get(form, "enum")) json_array_append_new(types, json_string("string"));
-    if (json_is_string(own)) json_array_append(types, (json_t *)own);
+    if (!own && json_get(form, "enum")) add_type(types, "string");
+    if (json_is_string(own)) add_type(types, json_string_value(own));
     json_array_foreach(own, i, type) {
-        json_array_append(types, type);
+        add_type(types, json_string_value(type));
     }
 }
 
