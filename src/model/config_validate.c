@@ -85,10 +85,10 @@ static void walk_value(struct walk *walk, const json_t *value, const struct plac
 /* A number without canonical form was told by the walk. */
 static int check_size(const json_t *config, struct faults *faults, struct err *err) {
     _cleanup_(str_deinit) struct str text = STR_INIT;
-    int r = json_canonical(config, &text, err);
+    int r = json_canonical(config, &text, NULL);
 
     if (r == -ERR_INVALID) return 0;
-    if (r < 0) return r;
+    if (r < 0) return err_no_memory(err);
     if (text.len > CONFIG_SIZE_MAX) {
         faults_add(faults, "", "is %zu bytes in canonical form, at most %d are kept", text.len, CONFIG_SIZE_MAX);
     }

@@ -29,6 +29,7 @@ void place_pointer(const struct place *place, struct str *out) {
     add_place(place, out);
 }
 
+PRINTF_LIKE(4, 0)
 static struct fault *add(struct faults *faults, const struct place *place, bool warning, const char *fmt,
                          va_list args) {
     _cleanup_(str_deinit) struct str pointer = STR_INIT, message = STR_INIT;

@@ -273,6 +273,7 @@ static int read_document(const struct source_reader *reader, const char *path, s
     int r;
 
     if (!folder || !target.file) return err_no_memory(err);
+    source_node_replace(target.node, (struct source_spot){target.file, 1, 1});
     r = reader->read(reader->ctx, path, arena, &raw, err);
     if (r < 0) return r;
     r = source_text_open(raw, path, &text, err);

@@ -346,7 +346,9 @@ static int check_key(struct yaml *yaml, const yaml_event_t *event, const json_t 
     char shown[SHOW_SIZE];
     int r;
 
-    if (event->type != YAML_SCALAR_EVENT) return fail_at(yaml, event->start_mark, "a key must be a text");
+    if (event->type != YAML_SCALAR_EVENT) {
+        return fail_at(yaml, event->start_mark, "a key must be a text; put a text that begins with { or [ in quotes");
+    }
     if (tag_of(event)) return fail_at(yaml, event->start_mark, "tags are not taken");
     text = text_of(event);
     r = check_characters(yaml, event);

@@ -47,6 +47,7 @@ static void check_refused(const json_t *one) {
     size_t i;
     json_t *at;
 
+    assert_non_null(config);
     assert_int_equal(faults.count, json_array_size(json_get(one, "refused")));
     json_array_foreach(json_get(one, "refused"), i, at) {
         bool found = false;

@@ -126,7 +126,7 @@ static void test_syntax(void **state) {
     refused("a: 'x' y", 1, 8, "did not find expected key");
     refused("", 1, 1, "the document is empty");
     refused("# nothing\n", 2, 1, "the document is empty");
-    refused("a: 1\n?\n: x", 2, 1, "a key is missing before the colon");
+    refused("a: 1\n?\n: x", 2, 2, "a key is missing before the colon");
 }
 
 static void test_tabs_have_a_remedy(void **state) {
