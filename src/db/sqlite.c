@@ -412,7 +412,7 @@ static int open_file(struct sqlite_db *db, const char *path, struct err *err) {
     r = open_handle(db, db->file.path, 0, err);
     if (r < 0) return r;
     if (db->mode == DB_WRITER) return setup_writer(db, err);
-    r = sqlite_exec(&db->base, "PRAGMA wal_autocheckpoint = 0; PRAGMA query_only = ON", err);
+    r = sqlite_exec(&db->base, "PRAGMA wal_autocheckpoint = 0; PRAGMA query_only = ON; PRAGMA cache_size = -1024", err);
     if (r < 0) return r;
     return pragma_int(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
 }
