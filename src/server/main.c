@@ -1,18 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `serin`: the commands that need the store itself. */
+/* `serin`: the command line, with the commands that need the store itself added to it. */
+#include "cli/cli.h"
 #include "server/serve.h"
 
-#include <stdio.h>
-#include <string.h>
-
 int main(int argc, char **argv) {
-    static const struct {
-        const char *name;
-        int (*run)(int argc, char **argv);
-    } commands[] = {{"serve", serve_main}, {"rebuild", rebuild_main}, {"docs", docs_main}};
-
-    for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
-        if (!strcmp(argv[1], commands[i].name)) return commands[i].run(argc - 2, argv + 2);
-    fprintf(stderr, "usage: serin serve|rebuild\n");
-    return 2;
+    static const struct cli_local locals[] = {
+        {
+            .name = "serve",
+            .summary = "Run the server",
+            .help =
+                "Starts Serin in the foreground: the API, and the store inside. Without arguments it keeps its data in "
+                "serin.db in the working folder and answers on loopback only. The first start makes an admin key and "
+                "prints it once, or takes the one in `SERIN_BOOTSTRAP_KEY` (32 characters or more).\n"
+                "\n"
+                "Every setting can stand in a file (--settings FILE), in the environment (SERIN_<SETTING>, as "
+                "SERIN_WORKERS) or on the command line; later ones win. SIGTERM finishes open requests and ends; "
+                "SIGHUP "
+                "reads the settings again.",
+            .examples = "serin serve\nserin serve --store sqlite:/var/lib/serin/serin.db --listen 127.0.0.1:7420\n",
+            .settings = true,
+            .run = serve_main,
+        },
+        {
+            .name = "rebuild",
+            .summary = "Make the store's derived tables anew",
+            .help = "Empties the tables that are derived from history and makes them again from it. Nothing is lost. "
+                    "The server must not be running.",
+            .examples = "serin rebuild --store sqlite:/var/lib/serin/serin.db\n",
+            .settings = true,
+            .run = rebuild_main,
+        },
+        {.name = "docs", .run = docs_main},
+    };
+    return cli_main(argc, argv, locals, sizeof(locals) / sizeof(locals[0]));
 }

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line of `serin`: everything that is said to a server over HTTP, and the help, the manual pages and the
+ * completion, all made from one table (cli.def). Commands that need the store itself are handed in by the caller
+ * and are found, listed and described like the others.
+ */
+#ifndef SERIN_CLI_CLI_H
+#define SERIN_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct cli_local {
+    const char *name;
+    const char *summary;  /* "Run the server"; NULL: not listed */
+    const char *help;     /* paragraphs, separated by empty lines */
+    const char *examples; /* one command a line */
+    bool settings;        /* its options are the server's settings */
+    /* Gets the arguments behind the name; answers the exit code. --help does not reach it. */
+    int (*run)(int argc, char **argv);
+};
+
+/* The whole program behind main(). Exit codes: 0 ok, 1 error, 2 usage. */
+int cli_main(int argc, char **argv, const struct cli_local *locals, size_t local_count);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the command line share. Strings live in the arena of the struct cli, or in its argv. */
+#ifndef SERIN_CLI_IMPL_H
+#define SERIN_CLI_IMPL_H
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "cli/cli.h"
+#include "ops/table.h"
+
+#include <stdio.h>
+
+/* ---- the table of commands (commands.c) ---- */
+
+enum command_id {
+#define COMMAND(id, ...) COMMAND_##id,
+#include "cli/cli.def"
+    COMMAND_COUNT_
+};
+
+enum arg_kind {
+    ARG_TEXT,
+    ARG_NUMBER,
+    ARG_SWITCH, /* takes no value; metavar is the value that it stands for */
+    ARG_AGENT,
+    ARG_ENVIRONMENT,
+    ARG_OWN_ENVIRONMENT, /* the configured one when it is not given */
+    ARG_SPEC,            /* agent@version */
+    ARG_VERSION,
+    ARG_MOMENT,
+    ARG_ROLE,
+    ARG_SOURCE, /* folder or file to push */
+    ARG_FILE,
+    ARG_SHELL,
+    ARG_PAIR, /* name=value */
+};
+enum arg_count { ARG_OPTIONAL, ARG_ONE, ARG_ANY, ARG_MANY };
+
+struct arg {
+    enum command_id command;
+    const char *param;
+    const char *flag; /* "--environment"; NULL: positional */
+    char letter;      /* 'e' or 0 */
+    const char *metavar;
+    enum arg_kind kind;
+    enum arg_count count;
+    const char *doc;
+};
+
+struct cli;
+struct command {
+    enum command_id id;
+    unsigned group;
+    const char *words; /* "agent create" */
+    unsigned op_id;    /* OP_COUNT_: none */
+    int (*run)(struct cli *cli, struct err *err);
+    const char *own_summary, *own_description; /* "": the operation's */
+};
+
+struct example {
+    enum command_id command;
+    const char *line, *doc;
+};
+
+enum view_type { VIEW_FIELDS, VIEW_TABLE, VIEW_COLUMN, VIEW_SAY };
+enum style {
+    STYLE_TEXT, /* may be cut to fit a terminal */
+    STYLE_PLAIN,
+    STYLE_NAME,
+    STYLE_NUMBER,
+    STYLE_TIME,
+    STYLE_HASH,
+    STYLE_KIND,
+    STYLE_YES,  /* yes or no */
+    STYLE_WARN, /* stands out when it is there and not false */
+    STYLE_GOOD,
+    STYLE_LIST,
+    STYLE_MOVES, /* list of {agent, version} */
+};
+struct view_row {
+    enum command_id command;
+    enum view_type type;
+    const char *path;  /* a say's condition */
+    const char *title; /* a say's template */
+    const char *empty;
+    enum style style;
+};
+
+/* Rows of one command stand side by side in each list. */
+const struct command *command_get(enum command_id id);
+const struct op *command_op(const struct command *command); /* or NULL */
+const char *command_summary(const struct command *command);
+const char *command_description(const struct command *command);
+const char *command_group(unsigned group); /* NULL past the last */
+const struct example *command_examples(const struct command *command, size_t *ret_count);
+const struct view_row *command_view(const struct command *command, size_t *ret_count);
+/* All its arguments: positional ones first, then its own options, then what its operation and every command take. */
+#define COMMAND_ARGS_MAX 32
+size_t command_args(const struct command *command, const struct arg *ret[COMMAND_ARGS_MAX]);
+bool arg_is_global(const struct arg *arg);
+/* Its text; the operation's parameter says it when the table is silent. */
+const char *arg_doc(const struct command *command, const struct arg *arg);
+/* The command that the first of the words name, and how many words that are; NULL when there is none. */
+const struct command *command_find(int argc, char *const *argv, int *ret_words);
+/* Whether a command begins with the word, and has more. */
+bool command_is_prefix(const char *word);
+
+/* ---- arguments (args.c) ---- */
+
+struct arg_value {
+    const struct arg *arg;
+    const char *value;
+};
+struct args {
+    const struct command *command;
+    struct arg_value *values; /* in the order of the command line */
+    size_t count;
+};
+
+/* Parses what stands behind the command's words. USAGE with the place and, where one is near, a suggestion. */
+int args_parse(const struct command *command, int argc, char *const *argv, struct arena *arena, struct args *ret,
+               struct err *err) MUST_CHECK;
+/* The first value, or NULL; the values behind it by args_next() with *index = 0 at first. */
+const char *args_get(const struct args *args, const char *param);
+const char *args_next(const struct args *args, const char *param, size_t *index);
+bool args_on(const struct args *args, const char *param); /* a switch */
+
+/* ---- the world around (cli.c makes the real one, tests their own) ---- */
+
+struct cli_request {
+    const char *method, *url;
+    const char *key;             /* or NULL */
+    const char *idempotency_key; /* or NULL */
+    struct slice body;           /* ptr NULL: none */
+    int64_t timeout_ms;          /* 0 = none: for streams */
+    /* When set, the body of a 2xx answer goes there in pieces as it comes; other than 0 ends the request with UNAVAILABLE. */
+    int (*data)(void *ctx, const char *bytes, size_t len);
+    void *data_ctx;
+};
+struct cli_response {
+    int status;
+    struct str body;
+};
+/* One HTTP request. CONNECT: nothing was sent. UNAVAILABLE: the connection was lost in between. TIMEOUT. */
+struct cli_transport {
+    void *ctx;
+    int (*request)(void *ctx, const struct cli_request *request, struct cli_response *ret, struct err *err);
+    void (*pause)(void *ctx, unsigned milliseconds); /* between two tries */
+};
+
+struct cli_world {
+    FILE *out, *err;
+    bool out_is_terminal, err_is_terminal;
+    unsigned width; /* of the terminal; 0: unknown */
+    char *const *environment;
+    const char *who; /* "user@host" */
+    const struct clock *clock;
+    const struct cli_transport *transport;
+};
+
+/* Where the server is and who asks (profile.c). */
+struct profile {
+    const char *url; /* without a slash at the end */
+    const char *key; /* or NULL; never printed */
+    const char *environment;
+};
+int profile_load(const struct cli_world *world, const struct args *args, struct arena *arena, struct profile *ret,
+                 struct err *err) MUST_CHECK;
+const char *world_variable(const struct cli_world *world, const char *name); /* NULL when unset or empty */
+
+struct cli {
+    const struct cli_world *world;
+    const struct cli_local *locals;
+    size_t local_count;
+    struct arena arena;
+    struct args args;
+    struct profile profile;
+    bool json, colour, err_colour;
+    int64_t timeout_ms;
+};
+
+/* The whole program in a given world. */
+int cli_run(const struct cli_world *world, int argc, char *const *argv, const struct cli_local *locals,
+            size_t local_count);
+void cli_print_err(const struct cli *cli, const struct err *err);
+/* A line on standard error: as it is, or as a remark of the program's. */
+void cli_print_line(const struct cli *cli, const char *text);
+void cli_note(const struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* libcurl: http and https, no redirects. */
+int curl_transport_new(struct cli_transport **ret, struct err *err) MUST_CHECK;
+void curl_transport_free(struct cli_transport *transport);
+DEFINE_CLEANUP(struct cli_transport *, curl_transport_free)
+
+/* ---- calls (request.c, client.c) ---- */
+
+struct call {
+    const struct op *op; /* NULL: a path outside of /v1 */
+    const char *path;    /* with its query; behind the server's address */
+    const char *body;    /* JSON, or NULL */
+    bool once;           /* not tried again */
+};
+struct answer {
+    int status;
+    struct str body;
+    json_t *json;
+};
+void answer_deinit(struct answer *answer);
+
+/* Builds the call of an operation from the arguments of the same names. */
+int call_build(struct cli *cli, const struct op *op, struct call *ret, struct err *err) MUST_CHECK;
+/* The query "dry_run=true" of changes, or nothing; the reason to send when none is given. */
+const char *call_path(struct cli *cli, const struct op *op, const char *path);
+const char *call_reason(struct cli *cli);
+/* Appends percent-encoded text. */
+void url_add(struct str *out, const char *text);
+/* Sends it. A change goes with an Idempotency-Key and is tried again, with the same key, while its outcome is unknown. On a
+ * problem `ret` holds it too; err is made from it. */
+int call_send(struct cli *cli, const struct call *call, struct answer *ret, struct err *err) MUST_CHECK;
+/* Reads an answer's JSON; an error when it is a problem, or not Serin's. */
+int call_judge(const struct cli *cli, struct answer *answer, struct err *err) MUST_CHECK;
+/* call_build() and call_send(). */
+int call_op(struct cli *cli, const struct op *op, struct answer *ret, struct err *err) MUST_CHECK;
+
+/* ---- text for people (terminal.c, layout.c, when.c, view.c) ---- */
+
+enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_RED, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_CYAN };
+void colour_add(struct str *out, bool on, enum colour colour, const char *text);
+/* Appends text from outside, fit for a terminal: control characters, marks that turn the direction of writing, and bytes that
+ * are no UTF-8 are shown by their numbers. Newlines stay when `lines`. */
+void text_add_safe(struct str *out, const char *text, size_t len, bool lines);
+/* The same for JSON, which stays JSON: such characters become \uXXXX. */
+void text_add_safe_json(struct str *out, const char *json, size_t len);
+/* Columns that the UTF-8 text takes on a terminal. */
+size_t text_width(const char *text, size_t len);
+/* Bytes of the longest start of the text that takes at most `width` columns. */
+size_t text_fit(const char *text, size_t len, size_t width);
+/* Appends words, wrapped at `width` columns, each line behind `indent` spaces; the first line's indent is already there. */
+void text_wrap(struct str *out, const char *text, size_t indent, size_t width);
+
+struct cell {
+    const char *text; /* made safe by the layout */
+    enum colour colour;
+};
+struct layout_column {
+    const char *title; /* NULL: without a title */
+    bool right;        /* numbers */
+    bool shrinks;      /* may be cut with "…" */
+};
+struct layout {
+    const struct layout_column *columns;
+    size_t column_count;
+    struct cell *cells; /* row by row */
+    size_t row_count;
+};
+/* Appends an aligned table; at most `width` columns wide when it can be (0: as wide as needed). Empty columns are left out. */
+int layout_add(const struct layout *layout, size_t width, bool colour, struct arena *arena, struct str *out,
+               struct err *err) MUST_CHECK;
+
+#define WHEN_SIZE 64
+/* "2026-11-23 14:05:07 (3h ago)": the user's time zone; how long ago for what is at most a week old. */
+void when_text(int64_t wall, int64_t now, char ret[WHEN_SIZE]);
+/* A moment as users write it (14:05, 2026-11-23 14:05) to RFC 3339; other text is handed through for the server to judge. */
+int when_read(const char *text, int64_t now, char ret[WHEN_SIZE], struct err *err) MUST_CHECK;
+
+/* Value at a dotted path ("deployment.version"; "" is the whole), or NULL. */
+json_t *json_dotted(const json_t *value, const char *path);
+/* Prints the answer by the view of the command: bytes as they are with --json. */
+int view_print(struct cli *cli, const struct answer *answer, struct err *err) MUST_CHECK;
+/* Indented JSON. */
+int view_print_json(struct cli *cli, const json_t *value, struct err *err) MUST_CHECK;
+/* Bytes as they are, a newline at the end; on a terminal made safe. */
+int view_print_raw(struct cli *cli, struct slice bytes, struct err *err) MUST_CHECK;
+/* Writes to standard output. */
+int cli_write(struct cli *cli, const struct str *text, struct err *err) MUST_CHECK;
+
+/* ---- pages about commands (page.c, help.c) ---- */
+
+/* One text in three forms. */
+enum page_form { PAGE_TEXT, PAGE_MAN, PAGE_MARKDOWN };
+struct page {
+    enum page_form form;
+    bool colour; /* TEXT only */
+    struct str *out;
+};
+void page_title(struct page *page, const char *name, const char *summary);
+void page_heading(struct page *page, const char *text);
+void page_text(struct page *page, const char *text); /* paragraphs, separated by empty lines */
+void page_usage(struct page *page, const char *line);
+void page_item(struct page *page, const char *term, const char *text);
+void page_example(struct page *page, const char *line, const char *doc);
+
+/* "agent create" as a manual page's name: "serin-agent-create". */
+void help_page_name(const char *words, char ret[64]);
+void help_overview(const struct cli *cli, struct page *page);
+void help_command(const struct command *command, struct page *page);
+void help_local(const struct cli_local *local, struct page *page);
+/* Prints a page to standard output. */
+int help_print_overview(struct cli *cli, struct err *err) MUST_CHECK;
+int help_print_command(struct cli *cli, const struct command *command, struct err *err) MUST_CHECK;
+int help_print_local(struct cli *cli, const struct cli_local *local, struct err *err) MUST_CHECK;
+const struct cli_local *local_find(const struct cli *cli, const char *name);
+
+/* ---- what commands do: 0; below 0 an error to print; above 0 the exit code, everything being said ---- */
+
+int run_answer(struct cli *cli, struct err *err);
+int run_json(struct cli *cli, struct err *err);
+int run_show(struct cli *cli, struct err *err);
+int run_deploy(struct cli *cli, struct err *err);
+int run_push(struct cli *cli, struct err *err);
+int run_watch(struct cli *cli, struct err *err);
+int run_verify(struct cli *cli, struct err *err);
+int run_status(struct cli *cli, struct err *err);
+int run_completion(struct cli *cli, struct err *err);
+int run_help(struct cli *cli, struct err *err);
+int run_version(struct cli *cli, struct err *err);
+/* The words that may stand where the last one of `words` is, one a line: what completion scripts ask. */
+int complete(struct cli *cli, int count, char *const *words);
+
+#endif
