@@ -63,10 +63,21 @@ static bool etag_listed(const char *list, const char *etag) {
     return false;
 }
 
-/* A decision stays the same as long as these do; the unit depends on the key alone. */
+/* A decision stays the same as long as these do; the unit depends on the key alone. W/"<seq>.<version>" or, for an override,
+ * W/"<seq>.<version>.OVERRIDE". */
 static const char *decision_etag(const struct decision *decision, struct arena *arena) {
-    return arena_printf(arena, "W/\"%lld.%lld.%s\"", (long long)decision->entry->deployment.seq,
-                        (long long)decision->version->number, resolve_reason_name(decision->reason));
+    char *text = arena_alloc(arena, 2 * INT_TEXT_MAX + 32), *at = text;
+    if (!text) return NULL;
+    *at++ = 'W';
+    *at++ = '/';
+    *at++ = '"';
+    at = text_from_int(at, decision->entry->deployment.seq);
+    *at++ = '.';
+    at = text_from_int(at, decision->version->number);
+    if (decision->reason == RESOLVE_OVERRIDE) at = stpcpy(at, ".OVERRIDE");
+    *at++ = '"';
+    *at = '\0';
+    return text;
 }
 
 static int resolve_now(const struct asked *asked, const struct principal *principal, const struct snapshot *snapshot,

@@ -62,14 +62,8 @@ void str_add_char(struct str *str, char c) {
 }
 
 void str_add_int(struct str *str, int64_t value) {
-    char digits[20], *end = digits + sizeof(digits), *p = end;
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do {
-        *--p = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-    if (value < 0) *--p = '-';
-    str_add(str, p, (size_t)(end - p));
+    char text[INT_TEXT_MAX];
+    str_add(str, text, (size_t)(text_from_int(text, value) - text));
 }
 
 void str_vprintf(struct str *str, const char *fmt, va_list args) {

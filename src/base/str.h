@@ -42,6 +42,10 @@ bool utf8_valid(const char *bytes, size_t len);
 /* As utf8_valid(); *ret_offset is the first offending byte when it is not. */
 bool utf8_check(const char *bytes, size_t len, size_t *ret_offset);
 
+/* Writes the decimal digits of `value` at `at`, without a NUL; answers the byte behind them. At most INT_TEXT_MAX bytes. */
+#define INT_TEXT_MAX 20
+char *text_from_int(char *at, int64_t value);
+
 /* Whole decimal number in [min, max]; false on anything else, signs other than one '-' and spaces included. */
 bool text_to_int(const char *text, int64_t min, int64_t max, int64_t *ret);
 

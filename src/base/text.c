@@ -51,6 +51,18 @@ bool utf8_valid(const char *bytes, size_t len) {
     return utf8_check(bytes, len, &offset);
 }
 
+char *text_from_int(char *at, int64_t value) {
+    char digits[INT_TEXT_MAX], *end = digits + sizeof(digits), *p = end;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        *--p = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (value < 0) *--p = '-';
+    memcpy(at, p, (size_t)(end - p));
+    return at + (end - p);
+}
+
 bool text_to_int(const char *text, int64_t min, int64_t max, int64_t *ret) {
     if (!text) return false;
     bool negative = *text == '-';

@@ -7,12 +7,12 @@
 
 #include "base/str.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 void position_text(struct position position, char ret[POSITION_TEXT_SIZE]) {
-    snprintf(ret, POSITION_TEXT_SIZE, "%" PRId64 ".%" PRId64, position.epoch, position.seq);
+    char *at = text_from_int(ret, position.epoch);
+    *at++ = '.';
+    *text_from_int(at, position.seq) = '\0';
 }
 
 /* One spelling only: a cursor, an ETag and an audit entry compare positions as text. */

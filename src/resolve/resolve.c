@@ -72,22 +72,11 @@ static char *put(char *at, struct slice bytes) {
     return at + bytes.len;
 }
 
-static char *put_number(char *at, int64_t number) {
-    char digits[20], *end = digits + sizeof(digits), *p = end;
-    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    do {
-        *--p = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-    if (number < 0) *--p = '-';
-    return put(at, (struct slice){p, (size_t)(end - p)});
-}
-
 static char *put_position(char *at, struct position position) {
     at = put(at, SLICE_LIT("\"position\":\""));
-    at = put_number(at, position.epoch);
+    at = text_from_int(at, position.epoch);
     *at++ = '.';
-    at = put_number(at, position.seq);
+    at = text_from_int(at, position.seq);
     return put(at, SLICE_LIT("\","));
 }
 
