@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/suggest.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -8,6 +9,16 @@
 
 static unsigned min(unsigned a, unsigned b) {
     return a < b ? a : b;
+}
+
+/* People mix up letter case and the signs that part words more often than they mean something by it. */
+static char folded(char c) {
+    if (c >= 'A' && c <= 'Z') return (char)(c - 'A' + 'a');
+    return c == '-' || c == ' ' ? '_' : c;
+}
+
+static bool same(char a, char b) {
+    return folded(a) == folded(b);
 }
 
 /* Optimal string alignment: Levenshtein's distance where swapping two neighbours counts as one step. Three rows of
@@ -21,9 +32,9 @@ static unsigned distance_of(const char *a, const char *b) {
         unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
         row[0] = (unsigned)i;
         for (size_t j = 1; j <= b_len; j++) {
-            unsigned replace = above[j - 1] + (a[i - 1] != b[j - 1]);
+            unsigned replace = above[j - 1] + !same(a[i - 1], b[j - 1]);
             row[j] = min(replace, min(above[j], row[j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+            if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
                 row[j] = min(row[j], two_above[j - 2] + 1);
         }
     }

@@ -11,7 +11,7 @@ struct suggestion {
 
 #define SUGGESTION_INIT(typed) ((struct suggestion){.word = (typed)})
 /* Looks at one more candidate. Near enough is a third of the word's length (but one letter at least) in inserted,
- * removed, replaced or swapped bytes; the first of equally near ones stays. NULL candidates are skipped. */
+ * removed, replaced or swapped bytes, letter case and - _ space counting as equal; the first of equally near ones stays. NULL candidates are skipped. */
 void suggestion_try(struct suggestion *suggestion, const char *candidate);
 
 #endif

@@ -27,6 +27,16 @@ static void test_finds_the_nearest(void **state) {
     assert_string_equal(nearest("log", words, ARRAY_LEN(words)), "log");
 }
 
+static void test_bears_case_and_hyphens(void **state) {
+    static const char *const words[] = {"max_tokens", "temperature", "low"};
+    assert_string_equal(nearest("maxTokens", words, ARRAY_LEN(words)), "max_tokens");
+    assert_string_equal(nearest("MAX-TOKENS", words, ARRAY_LEN(words)), "max_tokens");
+    assert_string_equal(nearest("max tokens", words, ARRAY_LEN(words)), "max_tokens");
+    assert_string_equal(nearest("Temperature", words, ARRAY_LEN(words)), "temperature");
+    assert_string_equal(nearest("LOW", words, ARRAY_LEN(words)), "low");
+    assert_string_equal(nearest("tmeperaTure", words, ARRAY_LEN(words)), "temperature");
+}
+
 static void test_is_silent_when_nothing_is_near(void **state) {
     static const char *const words[] = {"deploy", "log"};
     assert_null(nearest("xyz", words, ARRAY_LEN(words)));
@@ -49,6 +59,7 @@ static void test_bears_long_words(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finds_the_nearest),
+        cmocka_unit_test(test_bears_case_and_hyphens),
         cmocka_unit_test(test_is_silent_when_nothing_is_near),
         cmocka_unit_test(test_bears_long_words),
     };

@@ -21,18 +21,16 @@ static bool has_kind(const json_t *tool, const char *kind) {
 
 static void told_unknown(struct faults *faults, const struct place *place, const char *name, const json_t *known,
                          const char *where) {
-    struct nearest nearest;
     char shown[SHOW_SIZE];
     const char *key;
     json_t *value;
 
-    nearest_init(&nearest, name);
+    struct suggestion near = SUGGESTION_INIT(name);
     json_object_foreach((json_t *)known, key, value) {
-        nearest_offer(&nearest, key);
+        suggestion_try(&near, key);
     }
-    const char *near = nearest_found(&nearest);
     place_fault(faults, place, "\"%s\" is not in %s%s%s%s", show_text(name, shown), where,
-                near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+                near.best ? "; did you mean \"" : "", near.best ? near.best : "", near.best ? "\"?" : "");
 }
 
 /* Notes the first use of a name; tells of the second. */

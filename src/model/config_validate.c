@@ -120,14 +120,13 @@ static const struct hint {
 
 /* A parameter that is misspelt at the top was not moved into `parameters`. */
 static bool add_nearest_parameter(const char *key, struct str *out) {
-    struct nearest nearest;
 
-    nearest_init(&nearest, key);
+    struct suggestion near = SUGGESTION_INIT(key);
     for (const char *const *name = config_parameter_names; *name; name++) {
-        nearest_offer(&nearest, *name);
+        suggestion_try(&near, *name);
     }
-    if (nearest_found(&nearest)) str_printf(out, "; did you mean \"%s\"?", nearest_found(&nearest));
-    return nearest_found(&nearest) != NULL;
+    if (near.best) str_printf(out, "; did you mean \"%s\"?", near.best);
+    return near.best != NULL;
 }
 
 static const char *hint_about(const char *key) {

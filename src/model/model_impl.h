@@ -9,6 +9,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 
 #include "base/json.h"
+#include "base/suggest.h"
 #include "model/schema.h"
 #include "model/show.h"
 #include "model/source.h"
@@ -19,16 +20,6 @@
 
 /* What kind of secret the text holds ("an OpenAI API key"), or NULL. */
 const char *secret_kind(struct slice text);
-
-/* The candidate nearest to a word that was probably mistyped. Letter case and - _ count as equal. */
-struct nearest {
-    const char *word;
-    const char *best; /* borrowed from the candidates */
-    size_t distance;
-};
-void nearest_init(struct nearest *nearest, const char *word);
-void nearest_offer(struct nearest *nearest, const char *candidate);
-const char *nearest_found(const struct nearest *nearest); /* NULL when none is near enough to be meant */
 
 /* ---- places ---- */
 
@@ -124,6 +115,7 @@ void source_node_expand(struct source_map *map, struct source_node *array, size_
 /* The node now stands for another value: its place changes, what was below it is forgotten. */
 void source_node_replace(struct source_node *node, struct source_spot spot);
 void source_node_rename(struct source_map *map, struct source_node *node, const char *key); /* NULL node: nothing */
+void source_map_fail(struct source_map *map); /* a place could not be added */
 bool source_map_failed(const struct source_map *map); /* memory ran out while adding */
 
 /* Where a parser puts the places that it finds. All zero: nowhere. */

@@ -105,9 +105,16 @@ static int read_pattern_map(struct reader *reader, const json_t *map) {
     return read_map(reader, map);
 }
 
+#define REF_START "#/$defs/"
+
+/* Names of definitions are plain words, so nothing in a reference needs to be unescaped. */
+static const json_t *definition(const struct schema *schema, const char *ref) {
+    return json_get(json_get(schema->root, "$defs"), ref + strlen(REF_START));
+}
+
 static int read_ref(struct reader *reader, const char *ref) {
-    if (!ref || strncmp(ref, "#/$defs/", 8) != 0) return refuse(reader, "$ref", ref);
-    if (!json_at(reader->schema->root, ref + 1)) return refuse(reader, "nothing at $ref", ref);
+    if (!ref || strncmp(ref, REF_START, strlen(REF_START)) != 0) return refuse(reader, "$ref", ref);
+    if (!definition(reader->schema, ref)) return refuse(reader, "nothing at $ref", ref);
     return 0;
 }
 
@@ -186,5 +193,5 @@ const pcre2_code *schema_pattern(const struct schema *schema, const char *text) 
 
 const json_t *schema_resolve(const struct schema *schema, const json_t *node) {
     const char *ref = json_get_text(node, "$ref");
-    return ref ? json_at(schema->root, ref + 1) : node;
+    return ref ? definition(schema, ref) : node;
 }

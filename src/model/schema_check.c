@@ -37,11 +37,12 @@ static bool counted(struct run *run) {
     return run->faults == NULL;
 }
 
-static bool told_already(const struct run *run, const struct place *place) {
+static bool told_already(struct run *run, const struct place *place) {
     _cleanup_(str_deinit) struct str pointer = STR_INIT;
 
     if (!run->again) return false;
     place_pointer(place, &pointer);
+    if (pointer.failed) run->failed = -ERR_NO_MEMORY;
     for (size_t i = 0; i < run->faults->count; i++) {
         if (pointer.data && strcmp(run->faults->items[i].at, pointer.data) == 0) return true;
     }
@@ -325,14 +326,19 @@ static const char *discriminator(const struct schema *schema, const json_t *form
     return NULL;
 }
 
-static json_t *discriminator_choices(const struct schema *schema, const json_t *forms, const char *key) {
+/* Jansson's lists of what to say: memory that ends while one is made ends the walk. */
+static void append(struct run *run, json_t *list, json_t *value) {
+    if (json_array_append(list, value) < 0) run->failed = -ERR_NO_MEMORY;
+}
+
+static json_t *discriminator_choices(struct run *run, const json_t *forms, const char *key) {
     json_t *choices = json_array();
     size_t i;
     json_t *form;
 
     json_array_foreach(forms, i, form) {
-        const json_t *property = json_get(json_get(schema_resolve(schema, form), "properties"), key);
-        if (json_array_append(choices, json_get(property, "const")) < 0) break;
+        const json_t *property = json_get(json_get(schema_resolve(run->schema, form), "properties"), key);
+        append(run, choices, json_get(property, "const"));
     }
     return choices;
 }
@@ -345,7 +351,7 @@ static void tell_missing(struct run *run, const json_t *node, const json_t *obje
 
     str_printf(&message, "\"%s\" is missing", key);
     if (by && strcmp(by, key) == 0) {
-        _cleanup_(json_decrefp) json_t *choices = discriminator_choices(run->schema, forms, key);
+        _cleanup_(json_decrefp) json_t *choices = discriminator_choices(run, forms, key);
         str_add_text(&message, "; expected one of ");
         words_add_choices(&message, choices);
         add_hint(run, object, &message);
@@ -496,7 +502,7 @@ static void check_by_discriminator(struct run *run, const json_t *node, const ch
         return;
     }
     if (counted(run)) return;
-    choices = discriminator_choices(run->schema, forms, key);
+    choices = discriminator_choices(run, forms, key);
     tell_choices(run, choices, name, &at);
 }
 
@@ -515,26 +521,29 @@ static bool permits_type(const struct schema *schema, const json_t *form, const 
     return false;
 }
 
-static void add_type(json_t *types, const char *type) {
+static void add_type(struct run *run, json_t *types, json_t *type) {
     size_t i;
     json_t *known;
 
     json_array_foreach(types, i, known) {
-        if (strcmp(json_string_value(known), type) == 0) return;
+        if (json_equal(known, type)) return;
     }
-    json_array_append_new(types, json_string(type));
+    append(run, types, type);
 }
 
-/* `type` of a form, or of the values it enumerates. */
-static void add_form_types(const struct schema *schema, const json_t *form, json_t *types) {
-    const json_t *own = json_get(schema_resolve(schema, form), "type");
+/* `type` of a form, or of the texts it enumerates. */
+static void add_form_types(struct run *run, const json_t *form, json_t *types) {
+    json_t *own = json_get(schema_resolve(run->schema, form), "type");
     size_t i;
     json_t *type;
 
-    if (!own && json_get(form, "enum")) add_type(types, "string");
-    if (json_is_string(own)) add_type(types, json_string_value(own));
+    if (!own && json_get(form, "enum")) {
+        _cleanup_(json_decrefp) json_t *string = json_string("string");
+        add_type(run, types, string);
+    }
+    if (json_is_string(own)) add_type(run, types, own);
     json_array_foreach(own, i, type) {
-        add_type(types, json_string_value(type));
+        add_type(run, types, type);
     }
 }
 
@@ -544,7 +553,7 @@ static void tell_no_form(struct run *run, const json_t *forms, const json_t *val
     json_t *form;
 
     json_array_foreach(forms, i, form) {
-        add_form_types(run->schema, form, types);
+        add_form_types(run, form, types);
     }
     tell_type(run, types, value, place);
 }

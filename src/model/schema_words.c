@@ -78,31 +78,29 @@ void words_add_choices(struct str *out, const json_t *choices) {
 }
 
 void words_add_nearest_choice(struct str *out, const json_t *choices, const json_t *found) {
-    struct nearest nearest;
     size_t i;
     json_t *choice;
 
     if (!json_is_string(found) || secret_kind(slice_of(json_string_value(found)))) return;
-    nearest_init(&nearest, json_string_value(found));
+    struct suggestion near = SUGGESTION_INIT(json_string_value(found));
     json_array_foreach(choices, i, choice) {
-        if (json_is_string(choice)) nearest_offer(&nearest, json_string_value(choice));
+        if (json_is_string(choice)) suggestion_try(&near, json_string_value(choice));
     }
-    if (nearest_found(&nearest)) str_printf(out, "; did you mean \"%s\"?", nearest_found(&nearest));
+    if (near.best) str_printf(out, "; did you mean \"%s\"?", near.best);
 }
 
 /* The keys nearest to the wrong one, or all of them when they are few. */
 void words_add_keys(struct str *out, const json_t *properties, const char *wrong) {
-    struct nearest nearest;
     const char *key;
     json_t *value;
     bool first = true;
 
-    nearest_init(&nearest, wrong);
+    struct suggestion near = SUGGESTION_INIT(wrong);
     json_object_foreach((json_t *)properties, key, value) {
-        nearest_offer(&nearest, key);
+        suggestion_try(&near, key);
     }
-    if (nearest_found(&nearest)) {
-        str_printf(out, "; did you mean \"%s\"?", nearest_found(&nearest));
+    if (near.best) {
+        str_printf(out, "; did you mean \"%s\"?", near.best);
         return;
     }
     if (json_object_size(properties) > CHOICES_SHOWN) return;

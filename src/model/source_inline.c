@@ -48,6 +48,7 @@ static int fault_at(struct inliner *inliner, const struct place *place, const ch
     struct fault *fault = place_fault(inliner->faults, place, "the file \"%s\" %s", show_text(path, shown), what);
 
     place_pointer(place, &pointer);
+    if (pointer.failed) inliner->faults->failed = 1;
     if (fault && pointer.data) source_map_find(inliner->map, pointer.data, &file, &fault->line, &fault->column);
     return 0;
 }
@@ -284,10 +285,9 @@ static int add_matches(struct inliner *inliner, const char *pattern, const char 
     size_t len = strlen(folder);
     if (len > 0 && folder[len - 1] == '/') folder[len - 1] = '\0';
     r = inliner->reader->list(inliner->reader->ctx, folder, &arena, &names, &err);
-    if (r < 0) {
-        fault_at(inliner, place, pattern, err.message);
-        names = NULL;
-    }
+    if (r < 0) names = NULL;
+    if (r == -ERR_NO_MEMORY) inliner->faults->failed = 1;
+    if (r < 0 && r != -ERR_NO_MEMORY) fault_at(inliner, place, pattern, err.message);
     for (; names && *names && inliner->faults->failed == 0; names++) {
         if (!ends_with(*names, ending)) continue;
         json_t *path = json_sprintf("%s%s", stem, *names), *item = json_pack("{s:o}", "file", path);

@@ -31,6 +31,10 @@ struct source_map *source_map_free(struct source_map *map) {
     return NULL;
 }
 
+void source_map_fail(struct source_map *map) {
+    map->failed = true;
+}
+
 bool source_map_failed(const struct source_map *map) {
     return map->failed;
 }
@@ -104,70 +108,92 @@ void source_node_rename(struct source_map *map, struct source_node *node, const 
     if (node) node->key = source_map_keep(map, key);
 }
 
-/* ---- finding ---- */
+/* ---- finding: nothing is copied, tokens are compared as they stand in the pointer ---- */
 
-/* Takes the next token off a pointer, with ~1 and ~0 undone. False when there is none. */
-static bool next_token(const char **pointer, struct str *ret) {
-    const char *p = *pointer;
+/* Takes the next token off a pointer. False when there is none. */
+static bool next_token(const char **pointer, struct slice *ret) {
+    const char *start = *pointer + 1;
+    size_t len;
 
-    if (*p != '/') return false;
-    str_clear(ret);
-    str_add(ret, "", 0);
-    for (p++; *p && *p != '/'; p++) {
-        bool escape = p[0] == '~' && (p[1] == '0' || p[1] == '1');
-        str_add_char(ret, !escape ? *p : p[1] == '1' ? '/' : '~');
-        p += escape;
+    if (**pointer != '/') return false;
+    len = strcspn(start, "/");
+    *ret = (struct slice){start, len};
+    *pointer = start + len;
+    return true;
+}
+
+/* In a pointer ~1 stands for / and ~0 for ~. */
+static bool token_is(struct slice token, const char *key) {
+    size_t i = 0;
+
+    for (; i < token.len && *key; key++) {
+        bool escape = token.ptr[i] == '~' && i + 1 < token.len && (token.ptr[i + 1] == '0' || token.ptr[i + 1] == '1');
+        char c = !escape ? token.ptr[i] : token.ptr[i + 1] == '1' ? '/' : '~';
+        if (c != *key) return false;
+        i += escape ? 2 : 1;
     }
-    *pointer = p;
-    return !ret->failed;
+    return i == token.len && *key == '\0';
 }
 
-static struct source_node *child(const struct source_node *parent, const char *token) {
-    int64_t index;
-    struct source_node *node = source_node_find((struct source_node *)parent, token, 0);
+static bool token_index(struct slice token, size_t *ret) {
+    size_t index = 0;
 
-    if (node || !text_to_int(token, 0, INT64_MAX, &index)) return node;
-    return source_node_find((struct source_node *)parent, NULL, (size_t)index);
+    if (token.len == 0 || token.len > 9) return false;
+    for (size_t i = 0; i < token.len; i++) {
+        if (token.ptr[i] < '0' || token.ptr[i] > '9') return false;
+        index = index * 10 + (size_t)(token.ptr[i] - '0');
+    }
+    *ret = index;
+    return true;
 }
 
-static bool is_parameter(const char *name) {
+static const struct source_node *child(const struct source_node *parent, struct slice token) {
+    size_t index = 0;
+    bool is_index = token_index(token, &index);
+
+    for (const struct source_node *node = parent ? parent->first : NULL; node; node = node->next) {
+        if (node->key ? token_is(token, node->key) : is_index && node->index == index) return node;
+    }
+    return NULL;
+}
+
+static const struct source_node *member(const struct source_node *parent, const char *key) {
+    return child(parent, slice_of(key));
+}
+
+static bool is_parameter(struct slice name) {
     for (const char *const *each = config_parameter_names; *each; each++) {
-        if (strcmp(*each, name) == 0) return true;
+        if (slice_equal_text(name, *each)) return true;
     }
     return false;
 }
 
-/* Where config_normalise() took a member from. NULL when it has not moved. */
-static struct source_node *moved(const struct source_map *map, const struct source_node *parent, const char *token,
-                                 const char *after) {
-    const struct source_node *root = &map->root;
-    struct str next = STR_INIT;
-    struct source_node *found = NULL;
+/* Where config_normalise() took a member from, which is not where it is now. NULL when it has not moved. `after` is the
+ * rest of the pointer. */
+static const struct source_node *moved(const struct source_node *root, const struct source_node *parent,
+                                       struct slice token, const char *after) {
+    struct slice next;
 
-    if (parent == root && strcmp(token, "system_prompt") == 0) found = child(root, "instructions");
-    if (parent == child(root, "parameters") && is_parameter(token)) found = child(root, token);
-    if (parent == root && strcmp(token, "parameters") == 0 && next_token(&after, &next) && is_parameter(next.data)) {
-        found = (struct source_node *)root;
+    if (parent == root && slice_equal_text(token, "system_prompt")) return member(root, "instructions");
+    if (parent == root && slice_equal_text(token, "parameters")) {
+        return next_token(&after, &next) && is_parameter(next) ? root : NULL;
     }
-    if (parent == child(root, "mcp_servers") && child(parent, "mcpServers")) {
-        found = child(child(parent, "mcpServers"), token);
-    }
-    str_deinit(&next);
-    return found;
+    if (parent == member(root, "parameters") && is_parameter(token)) return child(root, token);
+    if (parent == member(root, "mcp_servers")) return child(member(parent, "mcpServers"), token);
+    return NULL;
 }
 
 bool source_map_find(const struct source_map *map, const char *pointer, const char **ret_file, unsigned *ret_line,
                      unsigned *ret_column) {
-    const struct source_node *node = &map->root;
-    struct str token = STR_INIT;
-    const struct source_spot *spot = node->spot.line ? &node->spot : NULL;
+    const struct source_node *root = &map->root, *node = root;
+    const struct source_spot *spot = root->spot.line ? &root->spot : NULL;
+    struct slice token;
 
     while (node && next_token(&pointer, &token)) {
-        const struct source_node *next = child(node, token.data);
-        node = next ? next : moved(map, node, token.data, pointer);
+        const struct source_node *next = child(node, token);
+        node = next ? next : moved(root, node, token, pointer);
         if (node && node->spot.line) spot = &node->spot;
     }
-    str_deinit(&token);
     if (!spot) return false;
     *ret_file = spot->file;
     *ret_line = spot->line;

@@ -192,27 +192,26 @@ static int push(struct reader *reader, const struct tag *tag, enum found found, 
 
 /* ---- tags ---- */
 
-static void suggest(const struct reader *reader, const char *name, struct nearest *nearest) {
+static const char *suggest(const struct reader *reader, const char *name) {
+    struct suggestion near = SUGGESTION_INIT(name);
     const char *key;
     json_t *value;
 
-    nearest_init(nearest, name);
     json_object_foreach(json_get(reader->check->inputs, "properties"), key, value) {
-        nearest_offer(nearest, key);
+        suggestion_try(&near, key);
     }
+    return near.best;
 }
 
 /* Once a name and text: a name that is wrong in one place is wrong in all. */
 static int tell_undeclared(struct reader *reader, const struct tag *tag, struct slice name) {
     _cleanup_(freep) char *key = strndup(name.ptr, name.len);
-    struct nearest nearest;
     char shown[SHOW_SIZE];
 
     if (!key) return -ERR_NO_MEMORY;
     if (json_object_get(reader->told, key)) return 0;
     if (json_object_set_new(reader->told, key, json_true()) < 0) return -ERR_NO_MEMORY;
-    suggest(reader, key, &nearest);
-    const char *near = nearest_found(&nearest);
+    const char *near = suggest(reader, key);
     const char *misplaced = json_get(reader->check->inputs, key) && !json_get(reader->check->inputs, "properties")
                                 ? "; \"inputs\" is a JSON Schema: declare variables under \"properties\""
                                 : "";

@@ -1,71 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Words and places: suggestions, secrets, and pointers in messages. */
+/* Words and places: secrets, and pointers in messages. */
 #include "model/model_impl.h"
 #include "model/test_kit.h"
-
-static const char *suggestion(const char *word) {
-    static const char *const known[] = {"system_prompt", "temperature", "top_p",     "top_k",
-                                        "tools",         "model",       "max_tokens"};
-    struct nearest nearest;
-
-    nearest_init(&nearest, word);
-    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-        nearest_offer(&nearest, known[i]);
-    }
-    return nearest_found(&nearest);
-}
-
-static void test_nearest(void **state) {
-    static const struct {
-        const char *word, *meant;
-    } rows[] = {
-        {"temprature", "temperature"},
-        {"tempertaure", "temperature"},
-        {"Temperature", "temperature"},
-        {"temperatures", "temperature"},
-        {"toools", "tools"},
-        {"tool", "tools"},
-        {"otols", "tools"},
-        {"max-tokens", "max_tokens"},
-        {"maxTokens", "max_tokens"},
-        {"MAX TOKENS", "max_tokens"},
-        {"system-promt", "system_prompt"},
-        {"modle", "model"},
-        {"top_P", "top_p"},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        const char *found = suggestion(rows[i].word);
-        if (!found || strcmp(found, rows[i].meant) != 0) fail_msg("\"%s\" suggests %s", rows[i].word, found);
-    }
-}
-
-static void test_nothing_near(void **state) {
-    static const char *const rows[] = {"", "x", "guardrails", "prompt", "temp", "handoffs", "zzzzzzzz"};
-    char huge[200];
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (suggestion(rows[i])) fail_msg("\"%s\" suggests \"%s\"", rows[i], suggestion(rows[i]));
-    }
-    memset(huge, 't', sizeof(huge));
-    huge[sizeof(huge) - 1] = '\0';
-    assert_null(suggestion(huge));
-}
-
-static void test_nearest_of_none(void **state) {
-    struct nearest nearest;
-    nearest_init(&nearest, "x");
-    assert_null(nearest_found(&nearest));
-}
-
-/* The first of several that are equally near. */
-static void test_nearest_is_stable(void **state) {
-    struct nearest nearest;
-    nearest_init(&nearest, "top_x");
-    nearest_offer(&nearest, "top_p");
-    nearest_offer(&nearest, "top_k");
-    assert_string_equal(nearest_found(&nearest), "top_p");
-}
 
 /* Put together at run time, so that no scanner takes this file for a leak. */
 static const char *key_of(const char *prefix, const char *body, char ret[200]) {
@@ -218,10 +154,6 @@ static void test_place_fault(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_nothing_near),
-        cmocka_unit_test(test_nearest_of_none),
-        cmocka_unit_test(test_nearest_is_stable),
         cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_no_secrets),
         cmocka_unit_test(test_secret_scan_is_linear),
