@@ -311,6 +311,7 @@ int run_push(struct cli *cli, struct err *err);
 int run_watch(struct cli *cli, struct err *err);
 int run_verify(struct cli *cli, struct err *err);
 int run_status(struct cli *cli, struct err *err);
+int run_demo_seed(struct cli *cli, struct err *err);
 int run_completion(struct cli *cli, struct err *err);
 int run_help(struct cli *cli, struct err *err);
 int run_version(struct cli *cli, struct err *err);

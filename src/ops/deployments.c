@@ -107,6 +107,7 @@ static int nothing_before(const struct deployment *current, struct err *err) {
                           current->environment, current->agent, (long long)current->version)
                 : err_set(err, ERR_NOTHING_BEFORE, "%s serves no version of %s", current->environment, current->agent);
     err_at(err, "/version");
+    err_remedy(err, "Deploy a version: `serin deploy %s@N -e %s`", current->agent, current->environment);
     return r;
 }
 
