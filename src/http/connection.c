@@ -68,6 +68,7 @@ static struct http_connection *connection_new(struct http_server *server, struct
     connection->fd = info->connect_fd;
     connection->request.connection = connection;
     connection->wake.mhd = mhd;
+    connection->end_looked_for = INT64_MIN;
     connection_enter(connection, PHASE_IDLE);
     if (!table_add(server, connection)) {
         free(connection);

@@ -120,8 +120,9 @@ struct http_connection {
     _Atomic int64_t since;     /* the server's coarse time at which the phase began */
     _Atomic uint64_t requests; /* written by the worker only */
     struct address_count *address;
-    uint64_t bytes_seen; /* the watch's: bytes received when it last looked at an idle connection */
-    bool looked_at;
+    uint64_t bytes_seen;    /* the watch's: bytes received when it last looked at an idle connection */
+    int64_t end_looked_for; /* the watch's: `since` of the phase in which it did */
+    unsigned quiet_looks;
     void *slot;
     void (*slot_release)(void *);
     struct http_wake wake;

@@ -19,7 +19,7 @@ void test_refuse(void *ctx, const struct err *err, struct arena *arena, struct h
 struct http_server *test_start(const struct http_options *options);
 
 int client_connect(const struct http_server *server);
-void client_send(int fd, const char *bytes, size_t len);
+bool client_send(int fd, const char *bytes, size_t len); /* false: the server has reset the connection */
 void client_text(int fd, const char *text);
 /* Reads one answer; false when the connection ended before its head was complete. Deinit the body. */
 bool client_answer(int fd, bool head_request, struct answer *ret);

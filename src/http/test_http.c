@@ -187,7 +187,7 @@ static void test_pipelining(void **state) {
     for (int i = 0; i < 300; i++)
         str_printf(&ask, "POST /p%d HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%.*s", i, i % 7, i % 7, "abcdefg");
     int fd = client_connect(world.server);
-    client_send(fd, ask.data, ask.len);
+    assert_true(client_send(fd, ask.data, ask.len));
     for (int i = 0; i < 300; i++) {
         struct answer answer;
         char want[64];
@@ -207,7 +207,7 @@ static void test_bytes_one_by_one(void **state) {
     int fd = client_connect(world.server);
     const char *text = "POST /slow?a=b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
     for (const char *c = text; c[1]; c++) {
-        client_send(fd, c, 1);
+        assert_true(client_send(fd, c, 1));
         if ((c - text) % 5 == 0) sleep_ms(1);
     }
     expect(fd, "o", "POST /slow [a=b] {-} <127.0.0.1> hello");
@@ -254,6 +254,25 @@ static void test_expect_continue(void **state) {
     expect(fd, "ok", "POST /e  {-} <127.0.0.1> ok");
     free(client_ask(fd, "POST /e HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\nExpect: 100-continue\r\n\r\n", 413));
     close(fd);
+    http_server_stop(world.server, 1000);
+}
+
+/* The end of the client's bytes comes in together with them. */
+static void test_client_that_says_it_is_done(void **state) {
+    struct world world = world_new();
+    start(&world);
+    static const char *const requests[] = {"GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "GET /x HTTP/1.1\r\nHost: x\r\n",
+                                           "GET /x"};
+    for (int i = 0; i < 6; i++) {
+        struct answer answer;
+        int fd = client_connect(world.server);
+        client_text(fd, requests[i % 3]);
+        shutdown(fd, SHUT_WR);
+        assert_int_equal(client_answer(fd, false, &answer), i % 3 == 0);
+        str_deinit(&answer.body);
+        assert_true(client_closed(fd, 2000));
+        close(fd);
+    }
     http_server_stop(world.server, 1000);
 }
 
@@ -379,8 +398,10 @@ static void test_body_limit_of_chunks(void **state) {
     char chunk[1008] = "3e8\r\n";
     memset(chunk + 5, 'x', 1000);
     memcpy(chunk + 1005, "\r\n", 2);
-    for (int i = 0; i < 400; i++)
-        client_send(fd, chunk, 1007);
+    for (int i = 0; i < 100; i++) {
+        assert_true(client_send(fd, chunk, 1007));
+        sleep_ms(1);
+    }
     struct answer answer;
     assert_true(client_answer(fd, false, &answer));
     assert_int_equal(answer.status, 413);
@@ -419,7 +440,7 @@ static void test_header_limit(void **state) {
             str_add_char(&ask, 'y');
         str_add_text(&ask, "\r\n\r\n");
         int fd = client_connect(world.server);
-        client_send(fd, ask.data, ask.len);
+        (void)client_send(fd, ask.data, ask.len);
         assert_true(client_answer(fd, false, &answer));
         if (size <= 6000) assert_int_equal(answer.status, 200);
         if (size >= 7000) assert_int_equal(answer.status, 431);
@@ -446,22 +467,37 @@ static bool is_served(const struct http_server *server, int *ret_fd) {
     return served;
 }
 
+static void expect_full(struct world *world) {
+    int over;
+    assert_false(is_served(world->server, &over));
+    close(over);
+}
+
+static void wait_for_connections(struct world *world, uint64_t count) {
+    struct http_stats stats;
+    do
+        http_server_stats(world->server, &stats);
+    while (stats.connections_open != count);
+}
+
 static void check_connection_limit(struct world *world, int limit) {
-    int fds[10], over;
+    int fds[10];
+    struct http_stats stats;
     start(world);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < limit; i++)
             assert_true(is_served(world->server, &fds[i]));
-        assert_false(is_served(world->server, &over));
-        close(over);
+        expect_full(world);
+        close(fds[2]);
+        wait_for_connections(world, (uint64_t)limit - 1);
+        assert_true(is_served(world->server, &fds[2]));
+        expect_full(world);
         for (int i = 0; i < limit; i++)
             close(fds[i]);
-        struct http_stats stats;
-        do
-            http_server_stats(world->server, &stats);
-        while (stats.connections_open > 0);
-        assert_int_equal(stats.refused_limit, round + 1);
+        wait_for_connections(world, 0);
     }
+    http_server_stats(world->server, &stats);
+    assert_int_equal(stats.refused_limit, 6);
     http_server_stop(world->server, 1000);
 }
 
@@ -545,7 +581,7 @@ static void test_nul_bytes(void **state) {
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
         struct answer answer;
         int fd = client_connect(world.server);
-        client_send(fd, requests[i].ptr, requests[i].len);
+        (void)client_send(fd, requests[i].ptr, requests[i].len);
         if (client_answer(fd, false, &answer)) assert_int_equal(answer.status, 400);
         assert_true(client_closed(fd, 3000));
         str_deinit(&answer.body);
@@ -626,6 +662,7 @@ int main(void) {
         cmocka_unit_test(test_head_has_no_body),
         cmocka_unit_test(test_http_1_0),
         cmocka_unit_test(test_expect_continue),
+        cmocka_unit_test(test_client_that_says_it_is_done),
         cmocka_unit_test(test_answers_of_all_shapes_on_one_connection),
         cmocka_unit_test(test_unchanged),
         cmocka_unit_test(test_date),

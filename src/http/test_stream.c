@@ -19,9 +19,10 @@
 struct channel {
     pthread_mutex_t lock; /* the owner's lock of its streams */
     struct listener *first;
-    int sent;   /* lines 1 … sent exist */
-    int last;   /* > 0: the stream ends behind this line */
-    bool burst; /* read() hands out one line at a time */
+    int sent;          /* lines 1 … sent exist */
+    bool wakes_itself; /* the first read() is woken while it runs */
+    int last;          /* > 0: the stream ends behind this line */
+    bool burst;        /* read() hands out one line at a time */
     _Atomic int opened, closed, reads;
 };
 
@@ -58,6 +59,8 @@ static ssize_t listener_read(void *ctx, char *buffer, size_t max) {
     while (!ends && listener->seen < channel->sent && max - len >= 16 && !(channel->burst && len > 0))
         len += (size_t)snprintf(buffer + len, max - len, "%d\n", ++listener->seen);
     listener->sleeping = !ends && len == 0;
+    if (channel->wakes_itself) http_stream_wake(listener->stream.wake);
+    channel->wakes_itself = false;
     pthread_mutex_unlock(&channel->lock);
     return ends ? -1 : (ssize_t)len;
 }
@@ -312,6 +315,24 @@ static void test_sleeping_stream_is_not_read(void **state) {
     http_server_stop(world.server, 1000);
 }
 
+static void test_wake_while_reading_is_not_lost(void **state) {
+    struct world world;
+    start(&world);
+    world.channel.wakes_itself = true;
+    run(&world);
+    int fd = client_connect(world.server);
+    client_text(fd, ASK("GET", "/stream"));
+    assert_true(wait_for(&world.channel.reads, 2));
+    channel_say(&world.channel, 1);
+    channel_end(&world.channel);
+    struct answer answer;
+    assert_true(client_answer(fd, false, &answer));
+    assert_true(answer.complete);
+    str_deinit(&answer.body);
+    close(fd);
+    http_server_stop(world.server, 1000);
+}
+
 static void test_head_of_a_stream(void **state) {
     struct world world;
     struct answer answer;
@@ -512,6 +533,7 @@ int main(void) {
         cmocka_unit_test(test_client_goes_while_control_works),
         cmocka_unit_test(test_stream_brings_everything_in_order),
         cmocka_unit_test(test_sleeping_stream_is_not_read),
+        cmocka_unit_test(test_wake_while_reading_is_not_lost),
         cmocka_unit_test(test_head_of_a_stream),
         cmocka_unit_test(test_streams_opened_and_cut_at_random),
         cmocka_unit_test(test_stop_finishes_what_is_open),

@@ -76,13 +76,23 @@ static void start_in_real_time(struct world *world) {
 
 static void pass(struct world *world, int seconds) {
     clock_fake_advance(&world->clock, seconds * SECOND);
-    sleep_ms(700); /* the watch has looked at least twice */
+    sleep_ms(600); /* the watch has looked twice */
 }
 
 static uint64_t deadline_closed(const struct world *world) {
     struct http_stats stats;
     http_server_stats(world->server, &stats);
     return stats.deadline_closed;
+}
+
+static void wait_for_connections(const struct world *world, uint64_t count) {
+    struct http_stats stats;
+    for (int i = 0; i < 1000; i++) {
+        http_server_stats(world->server, &stats);
+        if (stats.connections_open == count) return;
+        sleep_ms(10);
+    }
+    fail_msg("%u connections", (unsigned)stats.connections_open);
 }
 
 static const char ask[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -142,6 +152,7 @@ static void test_drip_without_a_request_line(void **state) {
     start(&world);
     int fd = client_connect(world.server);
     client_text(fd, "GET /");
+    wait_for_connections(&world, 1);
     clock_fake_advance(&world.clock, 61 * SECOND);
     for (int i = 0; i < 200; i++) { /* quicker than the watch */
         client_text(fd, "a");
@@ -170,17 +181,11 @@ static int small_window(const struct http_server *server, const char *request) {
 /* The kernel's timeout: real seconds. */
 static void test_readers_that_stop_reading_are_cut(void **state) {
     struct world world;
-    struct http_stats stats;
     start_in_real_time(&world);
     int large = small_window(world.server, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n"),
         zeros = small_window(world.server, "GET /zeros HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(wait_for(&world.closed, 1) || wait_for(&world.closed, 1));
-    for (int i = 0; i < 1000; i++) {
-        http_server_stats(world.server, &stats);
-        if (stats.connections_open == 0) break;
-        sleep_ms(10);
-    }
-    assert_int_equal(stats.connections_open, 0);
+    wait_for_connections(&world, 0);
     close(large);
     close(zeros);
     http_server_stop(world.server, 1000);

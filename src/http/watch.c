@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define EVENTS_AT_ONCE 64
+#define QUIET_LOOKS 4
 #define LINGER_S 2
 #define LINGER_BYTES (8 * 1024 * 1024)
 #define SECOND 1000000LL
@@ -88,16 +89,11 @@ static void linger_event(struct http_server *server, size_t i) {
     pthread_mutex_unlock(&server->lock);
 }
 
-/* Unless its worker has begun something else with it since. */
-static bool cut(struct http_connection *connection, int phase, int how) {
-    if (!atomic_compare_exchange_strong(&connection->phase, &phase, PHASE_CUT)) return false;
+/* Unless its worker has begun something else with it since. Both ways: a deadline has passed. */
+static void cut(struct http_connection *connection, int phase, int how) {
+    if (!atomic_compare_exchange_strong(&connection->phase, &phase, PHASE_CUT)) return;
+    if (how == SHUT_RDWR) atomic_fetch_add_explicit(&connection->server->deadline_closed, 1, memory_order_relaxed);
     (void)shutdown(connection->fd, how);
-    return true;
-}
-
-static void cut_overdue(struct http_connection *connection, int phase) {
-    if (cut(connection, phase, SHUT_RDWR))
-        atomic_fetch_add_explicit(&connection->server->deadline_closed, 1, memory_order_relaxed);
 }
 
 static uint64_t bytes_received(int fd) {
@@ -106,13 +102,12 @@ static uint64_t bytes_received(int fd) {
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_bytes_received : 0;
 }
 
-/* Whether nothing came since the last look. */
+/* Whether nothing came for QUIET_LOOKS looks. */
 static bool is_quiet(struct http_connection *connection) {
     uint64_t bytes = bytes_received(connection->fd);
-    bool quiet = connection->looked_at && bytes == connection->bytes_seen;
-    connection->looked_at = true;
+    if (bytes != connection->bytes_seen) connection->quiet_looks = 0;
     connection->bytes_seen = bytes;
-    return quiet;
+    return ++connection->quiet_looks > QUIET_LOOKS;
 }
 
 /* Between requests: after idle_timeout a quiet connection goes. One on which bytes come in without ever making a request line is
@@ -122,25 +117,35 @@ static void judge_idle(struct http_connection *connection, int64_t age) {
     const struct http_options *options = &connection->server->options;
     int64_t idle = options->idle_timeout_s * SECOND;
     if (age <= idle) {
-        connection->looked_at = false;
+        connection->quiet_looks = 0;
         return;
     }
     if (age > idle + options->request_timeout_s * SECOND) {
-        cut_overdue(connection, PHASE_IDLE);
+        cut(connection, PHASE_IDLE, SHUT_RDWR);
         return;
     }
-    if (is_quiet(connection)) (void)cut(connection, PHASE_IDLE, SHUT_RD);
+    if (is_quiet(connection)) cut(connection, PHASE_IDLE, SHUT_RD);
+}
+
+/* The worker's edge-triggered epoll does not tell of a client's end that came in with the bytes before it, and libmicrohttpd does
+ * not read again to find it. One look in each phase is enough: an end that comes later makes an edge of its own. */
+static void look_for_end(struct http_connection *connection, int phase, int64_t since) {
+    struct pollfd state = {.fd = connection->fd, .events = POLLRDHUP};
+    if (connection->end_looked_for == since) return;
+    connection->end_looked_for = since;
+    if (poll(&state, 1, 0) > 0) cut(connection, phase, SHUT_RD);
 }
 
 static void judge(struct http_connection *connection, int64_t now) {
     int phase = atomic_load_explicit(&connection->phase, memory_order_acquire);
-    int64_t age = now - atomic_load_explicit(&connection->since, memory_order_relaxed);
+    int64_t since = atomic_load_explicit(&connection->since, memory_order_relaxed), age = now - since;
+    if (age > 0 && (phase == PHASE_IDLE || phase == PHASE_RECEIVING)) look_for_end(connection, phase, since);
     if (phase == PHASE_IDLE) {
         judge_idle(connection, age);
         return;
     }
     if (phase == PHASE_RECEIVING && age > connection->server->options.request_timeout_s * SECOND)
-        cut_overdue(connection, PHASE_RECEIVING);
+        cut(connection, PHASE_RECEIVING, SHUT_RDWR);
 }
 
 static void sweep(struct http_server *server, int64_t now) {
