@@ -2,10 +2,14 @@
 /*
  * How long a resolve takes inside the process, and what the snapshot weighs.
  *
- * Agents are asked in random order, so that among many of them entries and configurations come from memory and not from the processor's
- * caches; the questions themselves lie in the order in which they are asked, as a request's bytes do. Times are
- * medians over batches of 64 calls. Each figure is taken twice: `flow`, calls one after the other, which the processor overlaps, and `chain`,
- * where every question waits for the answer before it, so that nothing overlaps.
+ * Agents are asked in random order, so that among many of them entries and configurations come from memory and not from the
+ * processor's caches; the questions themselves lie in the order in which they are asked, as a request's bytes do.
+ * Times are medians over batches of 64 calls. Each figure is taken twice: `flow`, calls one after the other, which the
+ * processor overlaps, and `chain`, where every question waits for the answer before it, so that nothing overlaps.
+ *
+ * The peers are what the machine needs at least, in the same run and at the same size: `load`, one read that depends on the read before
+ * from 64 bytes an agent, in random order; `copy`, memcpy of one configuration, in random order. Each size runs in a
+ * process of its own, so that none finds what another left in the heap.
  *
  * Usage: bench-resolve-inproc [--json]
  */
@@ -15,6 +19,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -208,56 +213,145 @@ static double measure(const struct world *world, struct call *call) {
     return median(times, BATCHES);
 }
 
+/* ---- the peers ---- */
+
+/* One line an agent, each pointing to the next in a random order. */
+static double measure_load(unsigned agents) {
+    static double times[BATCHES];
+    struct line {
+        struct line *next;
+        char rest[56];
+    } *lines = aligned_alloc(64, agents * sizeof(*lines));
+    unsigned *order = malloc(agents * sizeof(*order));
+    uint64_t random = 3;
+    must(lines && order, "malloc");
+    for (unsigned i = 0; i < agents; i++) {
+        unsigned other = (unsigned)(next_random(&random) % (i + 1));
+        order[i] = order[other];
+        order[other] = i;
+    }
+    for (unsigned i = 0; i < agents; i++)
+        lines[order[i]].next = lines + order[(i + 1) % agents];
+    struct line *volatile end;
+    struct line *at = lines;
+    for (size_t i = 0; i < (size_t)CALLS; i++)
+        at = at->next;
+    for (size_t b = 0; b < BATCHES; b++) {
+        double start = now_ns();
+        for (size_t i = 0; i < BATCH; i++)
+            at = at->next;
+        end = at;
+        times[b] = (now_ns() - start) / BATCH;
+    }
+    must(end != NULL, "following the lines");
+    free(order);
+    free(lines);
+    return median(times, BATCHES);
+}
+
+static double measure_copy(unsigned agents) {
+    static double times[BATCHES];
+    static char out[CONFIG_BYTES];
+    uint64_t random = 5;
+    char *configs = malloc((size_t)agents * CONFIG_BYTES);
+    must(configs, "malloc");
+    memset(configs, 'c', (size_t)agents * CONFIG_BYTES);
+    for (size_t b = 0; b < BATCHES; b++) {
+        double start = now_ns();
+        for (size_t i = 0; i < BATCH; i++) {
+            memcpy(out, configs + next_random(&random) % agents * CONFIG_BYTES, CONFIG_BYTES);
+            __asm__ volatile("" : : "r"(out) : "memory");
+        }
+        times[b] = (now_ns() - start) / BATCH;
+    }
+    free(configs);
+    return median(times, BATCHES);
+}
+
+/* ---- one size ---- */
+
 struct figures {
     unsigned agents;
-    double resolve_flow, resolve_chain, write_flow, write_chain;
+    double resolve_flow, resolve_chain, write_flow, write_chain, load, copy;
     double deploy_us, memory_ratio;
     uint64_t allocations;
 };
 
-static struct figures measure_world(unsigned agents) {
-    struct world world;
-    struct figures figures = {.agents = agents};
+static void measure_calls(const struct world *world, struct figures *figures) {
     volatile size_t zero = 0;
-    world_init(&world, agents);
-    struct publisher_borrow borrow = publisher_borrow(world.publisher);
+    struct publisher_borrow borrow = publisher_borrow(world->publisher);
     struct call call = {.snapshot = borrow.snapshot, .mask = zero};
-    str_reserve(&call.out, 2 * CONFIG_BYTES);
+    str_reserve(&call.out, (size_t)2 * CONFIG_BYTES);
     must(!call.out.failed, "str_reserve");
 
     uint64_t before = allocations;
-    figures.resolve_flow = measure(&world, &call);
+    figures->resolve_flow = measure(world, &call);
     call.chain = true;
-    figures.resolve_chain = measure(&world, &call);
+    figures->resolve_chain = measure(world, &call);
     call.write = true;
-    figures.write_chain = measure(&world, &call);
+    figures->write_chain = measure(world, &call);
     call.chain = false;
-    figures.write_flow = measure(&world, &call);
-    figures.allocations = allocations - before;
-    publisher_return(world.publisher, borrow);
+    figures->write_flow = measure(world, &call);
+    figures->allocations = allocations - before;
+    publisher_return(world->publisher, borrow);
     str_deinit(&call.out);
+}
 
+/* From the decision to deploy, with the configuration at hand, to where every reader sees it and the old snapshot is gone. */
+static double measure_deploys(const struct world *world) {
     static double deploys[DEPLOYS];
     uint64_t random = 7;
     for (int64_t i = 0; i < DEPLOYS; i++) {
-        unsigned agent = (unsigned)(next_random(&random) % agents);
-        deploys[i] = publish_agents(world.publisher, agent, agent + 1, i + 2, i + 2) / 1000;
+        unsigned agent = (unsigned)(next_random(&random) % world->agents);
+        deploys[i] = publish_agents(world->publisher, agent, agent + 1, i + 2, i + 2) / 1000;
     }
-    figures.deploy_us = median(deploys, DEPLOYS);
+    return median(deploys, DEPLOYS);
+}
+
+static struct figures measure_size(unsigned agents) {
+    struct figures figures = {.agents = agents};
+    struct world world;
+    world_init(&world, agents);
     figures.memory_ratio = (double)world.resident / ((double)agents * CONFIG_BYTES);
+    measure_calls(&world, &figures);
+    figures.deploy_us = measure_deploys(&world);
     world_deinit(&world);
+    figures.load = measure_load(agents);
+    figures.copy = measure_copy(agents);
     return figures;
 }
 
+static struct figures measure_apart(unsigned agents) {
+    struct figures figures;
+    int ends[2], status;
+    must(pipe(ends) == 0, "pipe");
+    pid_t child = fork();
+    must(child >= 0, "fork");
+    if (child == 0) {
+        figures = measure_size(agents);
+        must(write(ends[1], &figures, sizeof(figures)) == sizeof(figures), "write");
+        _exit(0);
+    }
+    close(ends[1]);
+    must(read(ends[0], &figures, sizeof(figures)) == sizeof(figures), "a measuring process");
+    close(ends[0]);
+    must(waitpid(child, &status, 0) == child && status == 0, "waitpid");
+    return figures;
+}
+
+/* ---- printing ---- */
+
 static void print_table(const struct figures *figures, size_t count) {
     printf("median ns in process, configurations of %d bytes, random order\n\n", CONFIG_BYTES);
-    printf("%8s  %15s  %27s  %11s  %13s  %14s\n", "", "resolve", "resolve and write", "", "deploy to", "resident /");
-    printf("%8s  %6s  %7s  %12s  %13s  %11s  %13s  %14s\n", "agents", "flow", "chain", "flow", "chain", "allocations",
-           "visible (us)", "served bytes");
+    printf("%8s  %14s  %17s  %14s  %11s  %12s  %12s\n", "", "resolve", "resolve and write", "peers", "", "deploy to",
+           "resident /");
+    printf("%8s  %6s  %6s  %8s  %7s  %6s  %6s  %11s  %12s  %12s\n", "agents", "flow", "chain", "flow", "chain", "load",
+           "copy", "allocations", "visible (us)", "served bytes");
     for (size_t i = 0; i < count; i++) {
         const struct figures *f = figures + i;
-        printf("%8u  %6.1f  %7.1f  %12.1f  %13.1f  %11" PRIu64 "  %13.1f  %14.2f\n", f->agents, f->resolve_flow,
-               f->resolve_chain, f->write_flow, f->write_chain, f->allocations, f->deploy_us, f->memory_ratio);
+        printf("%8u  %6.1f  %6.1f  %8.1f  %7.1f  %6.1f  %6.1f  %11" PRIu64 "  %12.1f  %12.2f\n", f->agents,
+               f->resolve_flow, f->resolve_chain, f->write_flow, f->write_chain, f->load, f->copy, f->allocations,
+               f->deploy_us, f->memory_ratio);
     }
 }
 
@@ -266,9 +360,10 @@ static void print_json(const struct figures *figures, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const struct figures *f = figures + i;
         printf("%s{\"agents\":%u,\"resolve_flow_ns\":%.1f,\"resolve_chain_ns\":%.1f,\"write_flow_ns\":%.1f,"
-               "\"write_chain_ns\":%.1f,\"allocations\":%" PRIu64 ",\"deploy_us\":%.1f,\"memory_ratio\":%.2f}",
-               i ? "," : "", f->agents, f->resolve_flow, f->resolve_chain, f->write_flow, f->write_chain,
-               f->allocations, f->deploy_us, f->memory_ratio);
+               "\"write_chain_ns\":%.1f,\"peer_load_ns\":%.1f,\"peer_copy_ns\":%.1f,\"allocations\":%" PRIu64
+               ",\"deploy_us\":%.1f,\"memory_ratio\":%.2f}",
+               i ? "," : "", f->agents, f->resolve_flow, f->resolve_chain, f->write_flow, f->write_chain, f->load,
+               f->copy, f->allocations, f->deploy_us, f->memory_ratio);
     }
     printf("]}\n");
 }
@@ -282,7 +377,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
-        figures[i] = measure_world(sizes[i]);
+        figures[i] = measure_apart(sizes[i]);
     if (json)
         print_json(figures, ARRAY_LEN(sizes));
     else

@@ -7,8 +7,9 @@
  * Pure: no I/O, no clock, no log, no globals. A published snapshot may be read by any number of threads. An edit has one owner.
  * Publishing is one atomic pointer swap; the old snapshot is freed when its last reader has let go (publisher.h).
  *
- * Invariants: an entry's version objects outlive it; an entry is found by (environment, agent) in O(1) with
- * at most three dependent cache misses at any number of agents (two when both names together have at most 41 bytes); two snapshots with the same truth answer the same bytes.
+ * Invariants: an entry's version objects outlive it; an entry is found by (environment, agent) in O(1) with at most three dependent
+ * cache misses at any number of agents (one more when both names together have over 41 bytes); two snapshots with the same truth
+ * answer the same bytes.
  */
 #ifndef SERIN_SNAPSHOT_SNAPSHOT_H
 #define SERIN_SNAPSHOT_SNAPSHOT_H

@@ -20,8 +20,15 @@ struct thing {
 
 static size_t alive;
 
+/* "first" or "first|second" */
+static struct names names_in(const char *name) {
+    const char *border = strchr(name, '|');
+    if (!border) return (struct names){.first = slice_of(name)};
+    return (struct names){{name, (size_t)(border - name)}, slice_of(border + 1)};
+}
+
 static struct names thing_names(const struct item *item) {
-    return (struct names){.first = slice_of(((const struct thing *)item)->name)};
+    return names_in(((const struct thing *)item)->name);
 }
 
 static void thing_fill(const struct item *item, struct record *record) {
@@ -53,7 +60,7 @@ static void put(struct table **table, uint64_t stamp, uint64_t hash, const char 
 
 /* -1 when it is not there. */
 static int value_of(const struct table *table, uint64_t hash, const char *name) {
-    const struct record *record = table_find(table, hash, (struct names){.first = slice_of(name)});
+    const struct record *record = table_find(table, hash, names_in(name));
     if (!record) return -1;
     int value = ((const struct thing *)record->item)->value;
     assert_ptr_equal(record->extra, &((const struct thing *)record->item)->value);
@@ -243,13 +250,46 @@ static void test_names_decide(void **state) {
     table_unref(table);
 }
 
-/* Where the first name ends is part of the key. */
-static void test_border_between_names(void **state) {
+/* Both names decide, and where the first one ends: with one hash for all, inside the records and outside. */
+static void test_two_names_decide(void **state) {
+    static const char *const names[] = {
+        "production|support",
+        "production|suppor",
+        "production|suppory",
+        "productio|nsupport",
+        "productionsupport",
+        "|productionsupport",
+        "production|",
+        "|",
+        "aa|aa",
+        "a|aaa",
+        "aaa|a",
+        "an-environment-with-a-long-name|an-agent-with-a-long-name",
+        "an-environment-with-a-long-name|an-agent-with-a-long-namf",
+        "an-environment-with-a-long-namf|an-agent-with-a-long-name",
+        "an-environment-with-a-long-namean-|agent-with-a-long-name",
+        "an-environment-with-a-long-namean-agent-with-a-long-name",
+    };
     struct table *table = new_table();
-    put(&table, 1, 5, "productionsupport", 1);
-    assert_null(table_find(table, 5, (struct names){SLICE_LIT("production"), SLICE_LIT("support")}));
-    assert_null(table_find(table, 5, (struct names){{NULL, 0}, SLICE_LIT("productionsupport")}));
-    assert_non_null(table_find(table, 5, (struct names){SLICE_LIT("productionsupport"), {NULL, 0}}));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        for (size_t later = i; later < ARRAY_LEN(names); later++)
+            assert_int_equal(value_of(table, 5, names[later]), -1);
+        put(&table, 1, 5, names[i], (int)i);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        assert_int_equal(value_of(table, 5, names[i]), (int)i);
+    assert_int_equal(table->size, ARRAY_LEN(names));
+    table_unref(table);
+}
+
+/* The zeros behind a short name are no part of it, whatever a question brings along. */
+static void test_padding_is_no_name(void **state) {
+    struct table *table = new_table();
+    put(&table, 1, 5, "aa|aa", 1);
+    assert_null(table_find(table, 5, (struct names){SLICE_LIT("a"), SLICE_LIT("aa\0")}));
+    assert_null(table_find(table, 5, (struct names){SLICE_LIT("aa"), SLICE_LIT("aa\0")}));
+    assert_null(table_find(table, 5, (struct names){SLICE_LIT("aaaa"), {NULL, 0}}));
+    assert_non_null(table_find(table, 5, (struct names){SLICE_LIT("aa"), SLICE_LIT("aa")}));
     table_unref(table);
 }
 
@@ -335,7 +375,8 @@ int main(void) {
         cmocka_unit_test_teardown(test_every_way_kept, nothing_alive),
         cmocka_unit_test_teardown(test_every_way_replaced, nothing_alive),
         cmocka_unit_test_teardown(test_names_decide, nothing_alive),
-        cmocka_unit_test_teardown(test_border_between_names, nothing_alive),
+        cmocka_unit_test_teardown(test_two_names_decide, nothing_alive),
+        cmocka_unit_test_teardown(test_padding_is_no_name, nothing_alive),
         cmocka_unit_test_teardown(test_prepare_only, nothing_alive),
         cmocka_unit_test_teardown(test_untouched_pages_are_shared, nothing_alive),
         cmocka_unit_test_teardown(test_directory_size, nothing_alive),
