@@ -64,6 +64,25 @@ static void test_resolve_choice(void **state) {
     snapshot_unref(snapshot);
 }
 
+/* Without a targeting key nobody is named, not even by an override with an empty key. */
+static void test_resolve_without_key(void **state) {
+    const struct test_entry odd = {.agent = "support",
+                                   .environment = "production",
+                                   .version = 2,
+                                   .seq = 1,
+                                   .overrides = {{.name = "nobody", .version = 1, .keys = {"", "u1"}}}};
+    struct snapshot *snapshot = test_snapshot_of(&odd, 1);
+    struct resolve_question without = question("support", "production", NULL),
+                            empty = question("support", "production", "");
+    struct decision decision;
+    assert_int_equal(resolve(snapshot, &without, &decision), 0);
+    assert_int_equal(decision.reason, RESOLVE_DEPLOYED);
+    assert_int_equal(resolve(snapshot, &empty, &decision), 0);
+    assert_int_equal(decision.reason, RESOLVE_DEPLOYED);
+    assert_int_equal(decision.version->number, 2);
+    snapshot_unref(snapshot);
+}
+
 static void test_resolve_nothing(void **state) {
     static const struct {
         const char *agent, *environment;
@@ -304,11 +323,17 @@ static void test_reason_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resolve_choice),    cmocka_unit_test(test_resolve_nothing),
-        cmocka_unit_test(test_written_bytes),     cmocka_unit_test(test_written_by_hand),
-        cmocka_unit_test(test_written_positions), cmocka_unit_test(test_written_behind_text),
-        cmocka_unit_test(test_written_to_failed), cmocka_unit_test(test_written_without_allocation),
-        cmocka_unit_test(test_time_travel),       cmocka_unit_test(test_pure),
+        cmocka_unit_test(test_resolve_choice),
+        cmocka_unit_test(test_resolve_without_key),
+        cmocka_unit_test(test_resolve_nothing),
+        cmocka_unit_test(test_written_bytes),
+        cmocka_unit_test(test_written_by_hand),
+        cmocka_unit_test(test_written_positions),
+        cmocka_unit_test(test_written_behind_text),
+        cmocka_unit_test(test_written_to_failed),
+        cmocka_unit_test(test_written_without_allocation),
+        cmocka_unit_test(test_time_travel),
+        cmocka_unit_test(test_pure),
         cmocka_unit_test(test_reason_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

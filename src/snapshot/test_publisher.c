@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -214,9 +215,47 @@ static void test_returned_elsewhere(void **state) {
     publisher_free(publisher);
 }
 
+/* ---- one that never lets go ---- */
+
+struct relay {
+    struct publisher *publisher;
+    atomic_bool over;
+    atomic_size_t steps;
+};
+
+/* Hand over hand: the next borrow begins before the last one ends, so there is no moment without one. */
+static void *relay_thread(void *arg) {
+    struct relay *relay = arg;
+    struct publisher_borrow held = publisher_borrow(relay->publisher);
+    while (!atomic_load(&relay->over)) {
+        struct publisher_borrow next = publisher_borrow(relay->publisher);
+        publisher_return(relay->publisher, held);
+        held = next;
+        atomic_fetch_add(&relay->steps, 1);
+    }
+    publisher_return(relay->publisher, held);
+    return NULL;
+}
+
+/* New readers, however many, cannot keep the publisher waiting for ever. */
+static void test_new_readers_do_not_delay(void **state) {
+    struct relay relay = {.publisher = publisher_at(5)};
+    struct snapshot *base = publisher_get(relay.publisher);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, relay_thread, &relay), 0);
+    while (atomic_load(&relay.steps) == 0)
+        sched_yield();
+    for (int64_t seq = 6; seq < 26; seq++)
+        publisher_publish(relay.publisher, at_seq(base, seq)); /* hangs when nothing ever drains */
+    atomic_store(&relay.over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    snapshot_unref(base);
+    publisher_free(relay.publisher);
+}
+
 /* ---- the hammer ---- */
 
-enum { READERS = 4, SWAPS = 2000 };
+enum { READERS = 4, SWAPS = 2000, NAPS = 2000 };
 
 struct hammer {
     struct publisher *publisher;
@@ -289,6 +328,55 @@ static void test_hammer(void **state) {
     publisher_free(hammer.publisher);
 }
 
+/* ---- put to sleep ---- */
+
+static _Thread_local volatile sig_atomic_t slept;
+
+/* Wherever the reader happens to be: between the steps of a borrow, too. */
+static void sleep_here(int number) {
+    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    slept = 1;
+}
+
+/* Who woke up inside a borrow holds it for as long again, so that a borrow that was counted wrongly has its snapshot taken away. */
+static void *sleepy_thread(void *arg) {
+    struct hammer *hammer = arg;
+    size_t faults = 0;
+    while (!atomic_load_explicit(&hammer->over, memory_order_relaxed)) {
+        struct publisher_borrow borrow = publisher_borrow(hammer->publisher);
+        faults += !whole(borrow.snapshot);
+        if (slept) {
+            slept = 0;
+            nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+            faults += !whole(borrow.snapshot);
+        }
+        publisher_return(hammer->publisher, borrow);
+    }
+    atomic_fetch_add(&hammer->faults, faults);
+    return NULL;
+}
+
+/* One reader, put to sleep at any instruction while snapshots come and go. */
+static void test_hammer_sleeper(void **state) {
+    struct hammer hammer = {.publisher = publisher_at(1)};
+    struct sigaction sleeping = {.sa_handler = sleep_here}, before;
+    pthread_t thread;
+    assert_int_equal(sigaction(SIGUSR1, &sleeping, &before), 0);
+    assert_int_equal(pthread_create(&thread, NULL, sleepy_thread, &hammer), 0);
+    for (int64_t seq = 2; seq < 2 + 2 * NAPS; seq++) {
+        struct snapshot *base = publisher_get(hammer.publisher);
+        struct snapshot *next = at_seq(base, seq);
+        snapshot_unref(base);
+        if (seq % 2) assert_int_equal(pthread_kill(thread, SIGUSR1), 0);
+        publisher_publish(hammer.publisher, next);
+    }
+    atomic_store(&hammer.over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+    assert_int_equal(atomic_load(&hammer.faults), 0);
+    publisher_free(hammer.publisher);
+}
+
 /* Snapshots that share their pages are let go on several threads at once: counts must not be lost. */
 struct letting_go {
     struct snapshot **snapshots;
@@ -320,10 +408,16 @@ static void test_let_go_together(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_starts_empty),          cmocka_unit_test(test_visible_when_published),
-        cmocka_unit_test(test_old_one_is_freed_once), cmocka_unit_test(test_get_outlives),
-        cmocka_unit_test(test_borrows_nest),          cmocka_unit_test(test_waits_for_readers),
-        cmocka_unit_test(test_returned_elsewhere),    cmocka_unit_test(test_hammer),
+        cmocka_unit_test(test_starts_empty),
+        cmocka_unit_test(test_visible_when_published),
+        cmocka_unit_test(test_old_one_is_freed_once),
+        cmocka_unit_test(test_get_outlives),
+        cmocka_unit_test(test_borrows_nest),
+        cmocka_unit_test(test_waits_for_readers),
+        cmocka_unit_test(test_returned_elsewhere),
+        cmocka_unit_test(test_new_readers_do_not_delay),
+        cmocka_unit_test(test_hammer),
+        cmocka_unit_test(test_hammer_sleeper),
         cmocka_unit_test(test_let_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
