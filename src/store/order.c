@@ -141,7 +141,7 @@ static int begin_epoch(void *arg, struct store_tx *tx, struct err *err) {
         .at = at,
         .actor = "system",
         .actor_name = "system",
-        .operation = "epoch.begin",
+        .operation = "epoch_begin",
         .agent = "",
         .environment = "",
         .reason = reason,

@@ -60,7 +60,7 @@ int store_head(struct store_tx *tx, struct position *ret_position, int64_t *ret_
 int store_position_at(struct store_tx *tx, int64_t at, struct position *ret, struct err *err) MUST_CHECK;
 /* 0 when this history went through that position; STORE_NONE otherwise (another epoch's lost tail, or the future). */
 int store_position_known(struct store_tx *tx, struct position position, struct err *err) MUST_CHECK;
-/* Begins a new epoch at the head (after a restore): a change of its own, by "system", operation "epoch.begin". */
+/* Begins a new epoch at the head (after a restore): a change of its own, by "system", operation "epoch_begin". */
 int store_epoch_begin(struct store *store, const char *reason, struct err *err) MUST_CHECK;
 
 /* What a range of changes touched: one row a (seq, agent, environment); agent "" with environment "" and `keys` for a change to keys. */
