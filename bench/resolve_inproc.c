@@ -222,7 +222,7 @@ static double measure_load(unsigned agents) {
         struct line *next;
         char rest[56];
     } *lines = aligned_alloc(64, agents * sizeof(*lines));
-    unsigned *order = malloc(agents * sizeof(*order));
+    unsigned *order = calloc(agents, sizeof(*order));
     uint64_t random = 3;
     must(lines && order, "malloc");
     for (unsigned i = 0; i < agents; i++) {
