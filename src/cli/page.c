@@ -151,7 +151,7 @@ void page_example(struct page *page, const char *line, const char *doc) {
     case PAGE_MAN:
         if (*doc) str_add_text(page->out, ".PP\n");
         add_roff(page->out, doc);
-        str_add_text(page->out, "\n.RS 4\n.nf\n" + !*doc);
+        str_add_text(page->out, *doc ? "\n.RS 4\n.nf\n" : ".RS 4\n.nf\n");
         add_roff(page->out, line);
         str_add_text(page->out, "\n.fi\n.RE\n");
         break;

@@ -55,13 +55,13 @@ class Process:
         with self.changed:
             self.changed.notify_all()
 
-    def wait_event(self, name, seconds=START_SECONDS):
-        """The first log event of that name; None when the program ended without it."""
+    def wait_event(self, name, seconds=START_SECONDS, **fields):
+        """The first log event of that name with these fields; None when the program ended without it."""
         deadline = time.monotonic() + seconds
         with self.changed:
             while True:
                 for event in self.events:
-                    if event["event"] == name:
+                    if event["event"] == name and fields.items() <= event.items():
                         return event
                 left = deadline - time.monotonic()
                 ended = self.process.poll() is not None and not self.threads[0].is_alive()

@@ -102,8 +102,8 @@ def test_openapi_has_every_answer(server):
 def test_each_change_is_in_the_log(server, world):
     agent = unique()
     world.admin.op("agent_put", agent=agent)
-    event = next(e for e in reversed(server.process.events) if e["event"] == "change")
-    assert event["operation"] == "agent_put" and agent in str(event) and event["position"]
+    event = server.process.wait_event("change", agent=agent)
+    assert event["operation"] == "agent_put" and event["position"]
 
 
 def test_sighup(make_server):
