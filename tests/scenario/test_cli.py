@@ -1,0 +1,570 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command against a live server: what it prints, what it changes, how it ends."""
+import http.server
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import table
+from harness.server import BINARY, clean_env, run_cli
+from harness.world import config, unique
+
+HERE = "staging"
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+COMMANDS = [(row[2], row[3]) for _, row in table.rows("src/cli/cli.def", "COMMAND")]  # words, operation
+WITHOUT_SERVER = {"completion", "help", "version"}
+
+
+class Ways:
+    """For each command the arguments with which it succeeds now."""
+
+    def __init__(self, world, folder):
+        self.world, self.folder, self.admin = world, folder, world.admin
+
+    def of(self, words):
+        return [*words.split(), *getattr(self, words.replace(" ", "_"))()]
+
+    def agents(self):
+        return ["-n", "3"]
+
+    def agent_create(self):
+        return [unique(), "--description", "Answers."]
+
+    def agent_show(self):
+        return [self.world.served(1)]
+
+    def push(self):
+        path = self.folder / f"{unique()}.json"
+        path.write_text(json.dumps(config(unique())))
+        return [path, "-m", "first"]
+
+    def log(self):
+        return [self.world.agent(2)]
+
+    def show(self):
+        return [f"{self.world.served(1, 2)}@{HERE}"]
+
+    def deploy(self):
+        return [f"{self.world.agent(2)}@2", "-e", HERE, "-m", "better"]
+
+    def rollback(self):
+        return [self.world.served(1, 2), "-e", HERE, "-m", "worse"]
+
+    def history(self):
+        return [self.world.served(1, 2), "-e", HERE]
+
+    def releases(self):
+        self.world.release()
+        return ["-e", HERE, "-n", "5"]
+
+    def release_show(self):
+        return [self.world.release()[0]]
+
+    def release_rollback(self):
+        return [self.world.release()[0], "-m", "worse"]
+
+    def hold(self):
+        return [self.world.served(1), "-e", HERE, "-m", "launch day"]
+
+    def hold_release(self):
+        return [self.world.recipe_hold_release()["agent"], "-e", HERE]
+
+    def holds(self):
+        self.world.recipe_hold_release()
+        return ["-e", HERE]
+
+    def override_set(self):
+        return ["qa", f"{self.world.served(1, 2)}@1", "-e", HERE, "--user", "ada", "--user", "alan", "-m", "try"]
+
+    def override_list(self):
+        return [self.world.recipe_override_delete()["agent"], "-e", HERE]
+
+    def override_remove(self):
+        made = self.world.recipe_override_delete()
+        return [made["override"], made["agent"], "-e", HERE]
+
+    def resolve(self):
+        return [self.world.served(1, 2), "-e", HERE, "--user", "ada", "--attr", "plan=pro", "--explain"]
+
+    def snapshot(self):
+        return ["-e", HERE, "--agent", self.world.served(1)]
+
+    def env(self):
+        return []
+
+    def env_create(self):
+        return [unique("env"), "--no-protected", "--description", "for tests"]
+
+    def env_show(self):
+        self.world.served(1)
+        return [HERE]
+
+    def key_create(self):
+        return ["--role", "resolve", "-e", HERE, "--name", unique("key")]
+
+    def key_list(self):
+        return []
+
+    def key_revoke(self):
+        return [self.world.recipe_key_revoke()["key"], "-m", "lost"]
+
+    def audit(self):
+        return ["-n", "4"]
+
+    def audit_checkpoint(self):
+        return []
+
+    def audit_verify(self):
+        return []
+
+    def status(self):
+        return []
+
+    def completion(self):
+        return ["bash"]
+
+    def help(self):
+        return []
+
+    def version(self):
+        return []
+
+
+ONCE = [words for words, _ in COMMANDS if words != "watch"]  # watch has no end and its own test
+CHANGES = [words for words, op in COMMANDS if op in table.operations() and table.operations()[op].kind == "CHANGE"]
+ASKING = [(words, op) for words, op in COMMANDS if op in table.operations() and words in ONCE and words not in ("show", "audit verify", "status")]
+
+
+@pytest.fixture
+def ways(world, tmp_path):
+    return Ways(world, tmp_path)
+
+
+@pytest.mark.parametrize("words", ONCE)
+def test_success(server, ways, words):
+    ran = server.cli(*ways.of(words)).ok()
+    assert ran.out.strip() and not ran.err.strip(), ran
+    assert "\x1b" not in ran.out, "no colour into a pipe"
+
+
+@pytest.mark.parametrize("words,op", ASKING)
+def test_json_is_the_answer(server, ways, words, op):
+    ran = server.cli(*ways.of(words), "--json").ok()
+    answers = [json.loads(line) for line in ran.out.splitlines()] if words == "push" else [ran.json]
+    for answer in answers:
+        server.schemas.check(table.operations()[op].answer, answer)
+
+
+@pytest.mark.parametrize("words", CHANGES)
+def test_dry_run(server, ways, words):
+    arguments = ways.of(words)
+    before = server.admin.head()
+    server.cli(*arguments, "--dry-run").ok()
+    assert server.admin.head() == before
+    server.cli(*arguments).ok()
+    assert server.admin.head() != before
+
+
+@pytest.mark.parametrize("words", CHANGES)
+def test_idempotency_key(server, ways, words):
+    arguments, key = ways.of(words), unique("once")
+    server.cli(*arguments, "--idempotency-key", key).ok()
+    after = server.admin.head()
+    server.cli(*arguments, "--idempotency-key", key).ok()
+    assert server.admin.head() == after
+
+
+@pytest.mark.parametrize("words", [w for w in ONCE if w not in WITHOUT_SERVER])
+def test_a_wrong_key(server, ways, words):
+    arguments = ways.of(words)
+    before = server.admin.head()
+    ran = server.cli(*arguments, key="x" * 40).fails()
+    assert "key" in ran.err and not ran.out.strip(), ran
+    assert server.admin.head() == before
+
+
+@pytest.mark.parametrize("words", [w for w, _ in COMMANDS if w not in WITHOUT_SERVER])
+def test_no_server(tmp_path, world, ways, words):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = ways.of(words) if words != "watch" else ["watch", "-e", HERE]
+    if words == "watch":
+        pytest.skip("watch goes on trying")
+    ran = run_cli(*arguments, home=tmp_path, env={"SERIN_URL": f"http://127.0.0.1:{port}", "SERIN_KEY": "x" * 40}).fails()
+    assert str(port) in ran.err and "serin serve" in ran.err, ran
+
+
+@pytest.mark.parametrize("words", [w for w, _ in COMMANDS])
+def test_help(tmp_path, words):
+    ran = run_cli(*words.split(), "--help", home=tmp_path).ok()
+    assert f"serin {words}" in ran.out and len(ran.out.splitlines()) > 3, ran
+    assert run_cli("help", *words.split(), home=tmp_path).ok().out == ran.out
+
+
+@pytest.mark.parametrize("words", [w for w, _ in COMMANDS])
+def test_usage(tmp_path, words):
+    ran = run_cli(*words.split(), "--nonsense", home=tmp_path).fails(2)
+    assert "--nonsense" in ran.err and "--help" in ran.err, ran
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["agent"], ["agent", "nonsense"], ["deploy"], ["deploy", "a"], ["resolve"], ["resolve", "a", "b"],
+                                       ["deploy", "a@1", "-e"], ["deploy", "a@x y", "-e", "e"], ["agents", "-n", "x"], ["key", "create"],
+                                       ["key", "create", "--role", "king", "--name", "x"], ["override", "set", "qa"], ["", ""],
+                                       ["push"], ["push", "x.txt"], ["resolve", "a", "--attr", "x"], ["deploy", "a@1", "-e", "e", "-e", "f"]])
+def test_wrong_usage(tmp_path, arguments):
+    ran = run_cli(*arguments, home=tmp_path, env={"SERIN_URL": "http://127.0.0.1:1"})
+    assert ran.code in (1, 2) and ran.err.strip() and not ran.out, ran
+    assert "127.0.0.1:1" not in ran.err, "a wrong command line is told without asking a server"
+
+
+def test_no_arguments(tmp_path):
+    ran = run_cli(home=tmp_path)
+    assert ran.code == 2 and "serin" in ran.err + ran.out
+    assert run_cli("--help", home=tmp_path).ok().out
+    assert run_cli("--version", home=tmp_path).ok().out.strip()
+
+
+@pytest.mark.parametrize("arguments,words", [
+    (["log", "nobody"], ["nobody", "serin push"]), (["show", "nobody@1"], ["nobody"]), (["env", "show", "nowhere"], ["nowhere"]),
+    (["rollback", "nobody", "-e", HERE, "-m", "x"], ["nobody"]), (["release", "show", "0191f3a0-0000-7000-8000-000000000000"], ["release"]),
+])
+def test_refused_by_the_server(server, arguments, words):
+    ran = server.cli(*arguments).fails()
+    for word in words:
+        assert word in ran.err, ran
+
+
+def test_a_stale_deploy_says_what_is_served(server, world):
+    agent = world.served(1, 2)
+    ran = server.cli("deploy", f"{agent}@1", "-e", HERE, "--expected", "1", "-m", "x").fails()
+    assert "2" in ran.err, ran
+    assert world.version_of(agent) == 2
+
+
+def test_several_agents_move_as_one(server, world):
+    first, second = world.agent(1), world.agent(1)
+    server.cli("deploy", f"{first}@1", f"{second}@9", "-e", HERE, "-m", "x").fails()
+    assert world.admin.call("resolve", agent=first, environment=HERE).status == 404
+    ran = server.cli("deploy", f"{first}@1", f"{second}@1", "-e", HERE, "-m", "x").ok()
+    assert first in ran.out and second in ran.out
+    assert (world.version_of(first), world.version_of(second)) == (1, 1)
+
+
+# ---- push ---------------------------------------------------------------------------------------
+
+
+def folder_agent(tmp_path, name=None, prompt="You help.\n", extra=""):
+    folder = tmp_path / (name or unique())
+    (folder / "tools").mkdir(parents=True)
+    (folder / "agent.yaml").write_text("system_prompt: {file: prompt.md}\nmodel: gpt-4o\ntools:\n  - {file: tools/search.json}\n" + extra)
+    (folder / "prompt.md").write_text(prompt)
+    (folder / "tools/search.json").write_text(json.dumps({"kind": "function", "name": "search", "description": "Search.",
+                                                          "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}))
+    return folder
+
+
+def pushed(server, name):
+    return server.admin.op("version_get", agent=name, version="latest")
+
+
+def test_push_of_a_folder(server, tmp_path):
+    folder = folder_agent(tmp_path, prompt="Zwölf\r\nBoxkämpfer\n")
+    server.cli("push", folder, "-m", "why").ok()
+    version = pushed(server, folder.name)
+    assert version["config"]["system_prompt"] == "Zwölf\nBoxkämpfer\n" and version["config"]["tools"][0]["name"] == "search"
+    assert version["change_description"] == "why" and version["source"]["kind"] == "cli"
+    again = server.cli("push", folder).ok()
+    assert "nothing" in again.out and pushed(server, folder.name)["version"] == 1
+
+
+@pytest.mark.parametrize("ending,text", [
+    ("yaml", "system_prompt: |\n  You help.\nmodel: gpt-4o\ntemperature: 0.5\n"),
+    ("json", '{"system_prompt": "You help.\\n", "model": "gpt-4o", "parameters": {"temperature": 0.5}}'),
+    ("md", "---\nmodel: gpt-4o\ntemperature: 0.5\n---\nYou help.\n"),
+])
+def test_every_language_says_the_same(server, tmp_path, ending, text):
+    path = tmp_path / f"{unique()}.{ending}"
+    path.write_text(text)
+    server.cli("push", path).ok()
+    assert pushed(server, path.stem)["config"] == {"model": "gpt-4o", "parameters": {"temperature": 0.5}, "schema": "agent/v1",
+                                                    "system_prompt": "You help.\n"}
+
+
+def test_of_several_either_all_are_pushed_or_none(server, tmp_path):
+    good, bad = folder_agent(tmp_path), folder_agent(tmp_path, extra="nonsense: 1\n")
+    before = server.admin.head()
+    ran = server.cli("push", good, bad).fails()
+    assert "nonsense" in ran.err and server.admin.head() == before
+    (bad / "agent.yaml").write_text((bad / "agent.yaml").read_text().replace("nonsense: 1\n", ""))
+    server.cli("push", good, bad).ok()
+    assert pushed(server, good.name)["version"] == pushed(server, bad.name)["version"] == 1
+
+
+def test_all_faults_with_file_line_and_column(server, tmp_path):
+    folder = folder_agent(tmp_path, prompt="Hi {{nobody}}\n", extra="inputs: {type: object, properties: {}}\nparameters:\n  temperature: 99\n  nonsense: 1\n")
+    ran = server.cli("push", folder).fails()
+    assert re.search(r"agent\.yaml:7:\d+", ran.err) and re.search(r"agent\.yaml:8:\d+", ran.err), ran
+    assert "prompt.md" in ran.err and "nobody" in ran.err, ran
+
+
+HOSTILE = {
+    "bomb": "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi")),
+    "duplicate": "model: a\nmodel: b\nsystem_prompt: x\n", "tag": "system_prompt: !!python/object:os.system x\nmodel: m\n",
+    "two documents": "model: m\n---\nmodel: n\n", "tab": "model:\n\t- x\n", "cut": "model: 'm\n", "list": "- a\n- b\n", "nothing": "",
+    "deep": "a: " + "[" * 200 + "]" * 200 + "\n", "merge": "x-a: &a {b: 1}\n<<: *a\nmodel: m\n",
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_yaml(server, tmp_path, case):
+    path = tmp_path / "hostile.yaml"
+    path.write_text(HOSTILE[case])
+    before = server.admin.head()
+    started = time.monotonic()
+    ran = server.cli("push", path).fails()
+    assert "hostile.yaml" in ran.err and time.monotonic() - started < 10, ran
+    assert server.admin.head() == before
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"system_prompt: \xc0\x80\nmodel: m\n", b"model: m\0\n", b"\x89PNG\r\n\x1a\n"])
+def test_files_that_are_no_text(server, tmp_path, content):
+    path = tmp_path / "odd.yaml"
+    path.write_bytes(content)
+    assert "odd.yaml" in server.cli("push", path).fails().err
+
+
+@pytest.mark.parametrize("target", ["../outside.md", "/etc/hostname", "link.md", "linked/inside.md", "../../../../etc/passwd", "./prompt.md/../../outside.md"])
+def test_nothing_outside_the_folder_is_read(server, tmp_path, target):
+    (tmp_path / "outside.md").write_text("SECRET OUTSIDE\n")
+    folder = folder_agent(tmp_path)
+    os.symlink(tmp_path / "outside.md", folder / "link.md")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "inside.md").write_text("SECRET OUTSIDE\n")
+    os.symlink(elsewhere, folder / "linked")
+    (folder / "agent.yaml").write_text(f"system_prompt: {{file: '{target}'}}\nmodel: m\n")
+    before = server.admin.head()
+    ran = server.cli("push", folder).fails()
+    assert "SECRET" not in ran.err and "agent.yaml" in ran.err, ran
+    assert server.admin.head() == before
+
+
+def test_files_that_cannot_be_read(server, tmp_path):
+    assert "missing" in server.cli("push", tmp_path / "missing").fails().err
+    (tmp_path / "empty").mkdir()
+    assert "agent.yaml" in server.cli("push", tmp_path / "empty").fails().err
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert "pipe.yaml" in server.cli("push", tmp_path / "pipe.yaml").fails().err
+    big = tmp_path / "big.yaml"
+    big.write_text("system_prompt: " + "x" * (3 << 20) + "\nmodel: m\n")
+    assert "big.yaml" in server.cli("push", big).fails().err
+
+
+# ---- asking, the past ---------------------------------------------------------------------------
+
+
+def test_resolve_now_and_then(server, world):
+    agent = world.served(1)
+    then = world.admin.op("whoami")["position"]
+    at = world.admin.op("audit_list", after=int(then.split(".")[1]) - 1)["entries"][0]["at"]
+    world.admin.op("version_push", agent=agent, config=config(f"{agent} second"))
+    world.deploy(agent, 2)
+    for moment, version in ((None, 2), (then, 1), (at, 1)):
+        more = ["--at", moment] if moment else []
+        assert server.cli("resolve", agent, "-e", HERE, "--user", "ada", *more, "--json").ok().json["version"] == version
+    ran = server.cli("resolve", agent, "-e", HERE, "--user", "ada", "--at", at, "--explain").ok()
+    assert "serve 1" in ran.out, ran
+
+
+def test_show_is_the_stored_configuration(server, world):
+    agent = world.agent(2)
+    assert server.cli("show", f"{agent}@1").ok().json == world.admin.op("version_get", agent=agent, version=1)["config"]
+    assert server.cli("show", agent).ok().json == world.admin.op("version_get", agent=agent, version=2)["config"]
+
+
+def test_watch(server, world):
+    agent = world.agent(2)
+    env = {**clean_env(server.folder), "SERIN_URL": f"http://{server.address}", "SERIN_KEY": server.admin.key}
+    process = subprocess.Popen([BINARY, "watch", "-e", HERE, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=env, cwd=server.folder)
+    deadline = time.monotonic() + 20
+    while "serin_streams_open 1" not in server.admin.get("/metrics").text.replace(".0", ""):
+        assert time.monotonic() < deadline and process.poll() is None, "watch did not begin"
+        time.sleep(0.02)
+    position = world.deploy(agent, 2)["position"]
+    line = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.wait(20)
+    assert position in line and agent in line, line
+    assert process.returncode in (0, 130), process.stderr.read()
+
+
+# ---- audit --------------------------------------------------------------------------------------
+
+
+def test_audit_verify_and_a_kept_checkpoint(make_server, tmp_path):
+    server = make_server()
+    server.admin.op("environment_put", environment=HERE)
+    kept = tmp_path / "checkpoint.json"
+    kept.write_text(server.cli("audit", "checkpoint").ok().out)
+    server.admin.op("environment_put", environment="production")
+    server.cli("audit", "verify", "--checkpoint", kept).ok()
+    other = json.loads(kept.read_text())
+    for member, value in [("hash", "sha256:" + "1" * 64), ("position", "1.1"), ("signature", "0" * 128)]:
+        kept.write_text(json.dumps({**other, member: value}))
+        server.cli("audit", "verify", "--checkpoint", kept).fails()
+
+
+@pytest.mark.parametrize("harm", ["UPDATE audit SET reason = 'harmless' WHERE seq = 3", "DELETE FROM audit WHERE seq = 3",
+                                  "DELETE FROM audit WHERE seq >= 4"])
+def test_audit_verify_finds_what_was_changed_in_the_store(make_server, tmp_path, harm):
+    server = make_server()
+    for name in ("a", "b", "c", "d"):
+        server.admin.op("environment_put", environment=name, reason="as agreed")
+    kept = tmp_path / "checkpoint.json"
+    kept.write_text(server.cli("audit", "checkpoint").ok().out)
+    server.stop()
+    with sqlite3.connect(server.store) as db:
+        db.execute(harm)
+    db.close()
+    server.start()
+    ran = server.cli("audit", "verify", "--checkpoint", kept).fails()
+    assert "audit" in ran.err, ran
+
+
+# ---- where the server is ------------------------------------------------------------------------
+
+
+def test_the_configuration_file(server, world, tmp_path):
+    agent = world.served(1)
+    folder = tmp_path / ".config/serin"
+    folder.mkdir(parents=True)
+    path = folder / "config.toml"
+    path.write_text(f'server = "http://{server.address}"\nkey = "{server.admin.key}"\nenvironment = "{HERE}"\n')
+    path.chmod(0o600)
+    assert run_cli("resolve", agent, "--json", home=tmp_path).ok().json["environment"] == HERE
+    path.chmod(0o644)
+    assert "chmod 600" in run_cli("agents", home=tmp_path).fails().err
+    path.chmod(0o600)
+    path.write_text("server = 7\n")
+    assert "config.toml:1" in run_cli("agents", home=tmp_path).fails().err
+
+
+def test_flags_come_before_the_environment_and_that_before_the_file(server, tmp_path):
+    right = f"http://{server.address}"
+    run_cli("agents", "--server", right, "--key", server.admin.key, home=tmp_path,
+            env={"SERIN_URL": "http://127.0.0.1:1", "SERIN_KEY": "wrong" * 10}).ok()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1/", "http://", "file:///etc/passwd", "http://127.0.0.1:99999", "http://[::1"])
+def test_odd_addresses(tmp_path, url):
+    ran = run_cli("agents", home=tmp_path, env={"SERIN_URL": url, "SERIN_KEY": "x" * 40})
+    assert ran.code in (1, 2) and ran.err.strip() and not ran.out, ran
+
+
+def test_what_is_no_serin(tmp_path):
+    """Another program answers at the address."""
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>\x1b]0;owned\x07 hello")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        ran = run_cli("agents", home=tmp_path, env={"SERIN_URL": f"http://127.0.0.1:{other.server_port}", "SERIN_KEY": "x" * 40}).fails()
+        other.shutdown()
+    assert "\x1b" not in ran.err and "\x07" not in ran.err
+
+
+# ---- on a terminal ------------------------------------------------------------------------------
+
+
+def on_terminal(server, *arguments, env=None):
+    leader, follower = pty.openpty()
+    full = {**clean_env(server.folder), "SERIN_URL": f"http://{server.address}", "SERIN_KEY": server.admin.key, "TERM": "xterm-256color",
+            **(env or {})}
+    process = subprocess.Popen([BINARY, *arguments], stdout=follower, stderr=follower, stdin=follower, env=full, cwd=server.folder)
+    os.close(follower)
+    out = b""
+    try:
+        while piece := os.read(leader, 65536):
+            out += piece
+    except OSError:
+        pass
+    os.close(leader)
+    assert process.wait(20) == 0, out
+    return out.decode()
+
+
+def test_colour_on_a_terminal_only_and_not_against_the_users_word(server, world):
+    agent = world.served(1)
+    coloured = on_terminal(server, "agent", "show", agent)
+    plain = on_terminal(server, "agent", "show", agent, env={"NO_COLOR": "1"})
+    assert ANSI.search(coloured) and not ANSI.search(plain)
+    assert not ANSI.search(on_terminal(server, "agent", "show", agent, "--no-color"))
+    assert ANSI.sub("", coloured) == plain
+
+
+def test_what_others_wrote_cannot_steer_the_terminal(server, world):
+    agent = unique()
+    world.admin.op("agent_put", agent=agent, description="\x1b]0;owned\x07 \x1b[2J \u202e\r")
+    for ran in (on_terminal(server, "agent", "show", agent, env={"NO_COLOR": "1"}), server.cli("agent", "show", agent).out):
+        assert "\x1b" not in ran and "\x07" not in ran and "\u202e" not in ran
+
+
+# ---- manual, completion -------------------------------------------------------------------------
+
+
+def test_manual_pages(tmp_path):
+    pages = tmp_path / "man"
+    pages.mkdir()
+    run_cli("help", "--man", pages, home=tmp_path).ok()
+    names = {path.name for path in pages.rglob("*") if path.is_file()}
+    assert "serin.1" in names and len(names) >= 2, names
+    for path in pages.rglob("*.1"):
+        text = path.read_text()
+        assert text.startswith((".TH", ".\\\"", "'\\\"")), path
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(tmp_path, shell):
+    script = run_cli("completion", shell, home=tmp_path).ok().out
+    assert "serin" in script
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_bash_completes_commands_and_agents(server, world):
+    agent = world.agent(1)
+    script = server.cli("completion", "bash").ok().out
+    test = f"""{script}
+complete_line() {{
+    COMP_LINE="$*"; COMP_WORDS=($COMP_LINE); [ "${{COMP_LINE: -1}}" = " " ] && COMP_WORDS+=("")
+    COMP_POINT=${{#COMP_LINE}}; COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMPREPLY=()
+    $(complete -p serin | sed 's/.*-F \\([^ ]*\\).*/\\1/') serin "${{COMP_WORDS[COMP_CWORD]}}" ""
+    printf '%s\\n' "${{COMPREPLY[@]}}"
+}}
+complete_line "serin ro"; complete_line "serin log {agent[:12]}"
+"""
+    folder = server.folder / "bin"
+    folder.mkdir(exist_ok=True)
+    link = folder / "serin"
+    if not link.exists():
+        link.symlink_to(BINARY)
+    env = {**clean_env(server.folder), "SERIN_URL": f"http://{server.address}", "SERIN_KEY": server.admin.key}
+    env["PATH"] = f"{folder}:{env['PATH']}"
+    done = subprocess.run(["bash", "--norc"], input=test, text=True, capture_output=True, env=env, timeout=30)
+    assert "rollback" in done.stdout and agent in done.stdout, done
