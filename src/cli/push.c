@@ -118,6 +118,7 @@ static int read_document(struct cli *cli, struct source *source, struct err *err
     r = source_read(&reader, name, &faults, &source->document, err);
     source_folder_close(&reader);
     if (r < 0) return read_failed(cli, source, r, err);
+    if (!json_is_object(source->document.config)) faults_add(&faults, "", "a configuration is an object, key: value");
     for (size_t i = 0; i < faults.count; i++)
         print_fault(cli, source, &faults.items[i]);
     return faults.errors ? 1 : 0;
