@@ -43,7 +43,7 @@ static size_t agents(char ret[AGENTS_MAX][64]) {
 }
 
 static size_t version_count(const char *agent) {
-    char path[512], name[16];
+    char path[512], name[32];
     size_t count = 0;
 
     for (;; count++) {
@@ -85,7 +85,7 @@ static size_t words_in(const char *text) {
 
 static void check_version(const char *agent, size_t number, struct config_sealed *ret) {
     _cleanup_(json_decrefp) json_t *config = NULL;
-    char path[512], name[16];
+    char path[512], name[32];
 
     snprintf(name, sizeof(name), "v%zu", number);
     path_of(path, agent, name);
@@ -150,7 +150,7 @@ static bool has_text(const json_t *step, const char *key) {
 }
 
 static void play_push(struct story *story, const json_t *step) {
-    char expected[16];
+    char expected[32];
     snprintf(expected, sizeof(expected), "v%zu", ++story->pushed);
     if (strcmp(json_get_text(step, "push"), expected) != 0)
         fail_msg("%s: %s is pushed in place of %s", story->agent, json_get_text(step, "push"), expected);
