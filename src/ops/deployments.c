@@ -30,13 +30,7 @@ static int check_expected(struct op_run *run, int64_t current, struct err *err) 
 /* What deploy and rollback find out alike: agent, environment, what is served, whether it is as expected. */
 static int begin_move(struct op_run *run, struct store_tx *tx, struct move_plan *plan, struct deployment *ret_current,
                       struct err *err) {
-    struct agent agent;
-    struct environment environment;
-    run->agent = run_text(run, "agent");
-    run->environment = run_text(run, "environment");
-    int r = need_agent(run, tx, run->agent, &agent, err);
-    if (r < 0) return r;
-    r = need_environment(run, tx, run->environment, &environment, err);
+    int r = need_place(run, tx, err);
     if (r < 0) return r;
     r = current_ref(run, tx, run->agent, run->environment, ret_current, err);
     if (r < 0) return r;

@@ -24,13 +24,7 @@ int op_hold_list_read(struct op_run *run, struct store_tx *tx, struct jw *jw, st
 static int find_hold(struct op_run *run, struct store_tx *tx, bool *ret_held, struct err *err) {
     struct hold *hold = run->plan = run_alloc(run, sizeof(*hold), err);
     if (!hold) return -ERR_NO_MEMORY;
-    struct agent agent;
-    struct environment environment;
-    run->agent = run_text(run, "agent");
-    run->environment = run_text(run, "environment");
-    int r = need_agent(run, tx, run->agent, &agent, err);
-    if (r < 0) return r;
-    r = need_environment(run, tx, run->environment, &environment, err);
+    int r = need_place(run, tx, err);
     if (r < 0) return r;
 
     r = store_hold_get(tx, run->agent, run->environment, 0, run->arena, hold, err);

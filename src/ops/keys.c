@@ -62,22 +62,6 @@ int op_key_list_read(struct op_run *run, struct store_tx *tx, struct jw *jw, str
 
 /* ---- make ---- */
 
-static int compare_texts(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static int environments_text(struct op_run *run, const char **names, size_t count, const char **ret, struct err *err) {
-    qsort(names, count, sizeof(*names), compare_texts);
-    _cleanup_(str_deinit) struct str text = STR_INIT;
-    struct jw jw = JW_INIT(&text);
-    jw_array(&jw, NULL);
-    for (size_t i = 0; i < count; i++)
-        if (!i || strcmp(names[i], names[i - 1])) jw_text(&jw, NULL, names[i]);
-    jw_end_array(&jw);
-    *ret = text.failed ? NULL : arena_strdup(run->arena, text.data);
-    return *ret ? 0 : err_no_memory(err);
-}
-
 /* The wished environments, each known and seen by the maker; absent: those of the maker. */
 static int wished_environments(struct op_run *run, struct store_tx *tx, const char **ret, struct err *err) {
     const json_t *wish = json_get(run->call->params, "environment");
@@ -103,7 +87,7 @@ static int wished_environments(struct op_run *run, struct store_tx *tx, const ch
             return r;
         }
     }
-    return environments_text(run, names, count, ret, err);
+    return run_texts(run, names, count, ret, err);
 }
 
 static int check_key_name(struct op_run *run, struct store_tx *tx, const char *name, struct err *err) {

@@ -74,6 +74,8 @@ const char *run_text(const struct op_run *run, const char *param); /* NULL when 
 const char *run_text_or(const struct op_run *run, const char *param, const char *otherwise);
 int64_t run_int(const struct op_run *run, const char *param, int64_t otherwise);
 bool run_bool(const struct op_run *run, const char *param, bool otherwise);
+/* Sorts the texts and hands over a JSON array of them, each once, in the run's arena. */
+int run_texts(struct op_run *run, const char **texts, size_t count, const char **ret, struct err *err) MUST_CHECK;
 int run_stale(struct op_run *run, int64_t current, struct err *err, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* The nouns that must exist: AGENT_NOT_FOUND, ENVIRONMENT_NOT_FOUND, VERSION_NOT_FOUND. */
@@ -81,6 +83,8 @@ int need_agent(struct op_run *run, struct store_tx *tx, const char *name, struct
                struct err *err) MUST_CHECK;
 int need_environment(struct op_run *run, struct store_tx *tx, const char *name, struct environment *ret,
                      struct err *err) MUST_CHECK;
+/* The parameters agent and environment, both of which must exist; run->agent and run->environment are set. */
+int need_place(struct op_run *run, struct store_tx *tx, struct err *err) MUST_CHECK;
 /* A PARAM_VERSION value (number or text) of an agent; the row without its configuration unless asked. */
 int need_version(struct op_run *run, struct store_tx *tx, const char *agent, const json_t *value, bool with_config,
                  struct version *ret, struct err *err) MUST_CHECK;

@@ -5,25 +5,17 @@
 #include <string.h>
 
 int op_override_list_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err) {
-    struct agent agent;
-    struct environment environment;
-    int r = need_agent(run, tx, run_text(run, "agent"), &agent, err);
-    if (r < 0) return r;
-    r = need_environment(run, tx, run_text(run, "environment"), &environment, err);
+    int r = need_place(run, tx, err);
     if (r < 0) return r;
     struct override *overrides;
     size_t count;
-    r = store_overrides(tx, agent.name, environment.name, 0, run->arena, &overrides, &count, err);
+    r = store_overrides(tx, run->agent, run->environment, 0, run->arena, &overrides, &count, err);
     if (r < 0) return r;
     jw_array(jw, "overrides");
     for (size_t i = 0; i < count; i++)
         write_override(jw, NULL, &overrides[i]);
     jw_end_array(jw);
     return 0;
-}
-
-static int compare_texts(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* The keys as the store keeps them: a JSON array, sorted, each once. */
@@ -34,28 +26,13 @@ static int sorted_keys(struct op_run *run, const char **ret, struct err *err) {
     if (!keys) return err_no_memory(err);
     for (size_t i = 0; i < count; i++)
         keys[i] = json_string_value(json_array_get(list, i));
-    qsort(keys, count, sizeof(*keys), compare_texts);
-
-    _cleanup_(str_deinit) struct str text = STR_INIT;
-    struct jw jw = JW_INIT(&text);
-    jw_array(&jw, NULL);
-    for (size_t i = 0; i < count; i++)
-        if (!i || strcmp(keys[i], keys[i - 1])) jw_text(&jw, NULL, keys[i]);
-    jw_end_array(&jw);
-    *ret = text.failed ? NULL : arena_strdup(run->arena, text.data);
-    return *ret ? 0 : err_no_memory(err);
+    return run_texts(run, keys, count, ret, err);
 }
 
 /* Agent, environment and the override of that name. *ret_found tells whether there is one. */
 static int find_override(struct op_run *run, struct store_tx *tx, struct override *ret, bool *ret_found,
                          struct err *err) {
-    struct agent agent;
-    struct environment environment;
-    run->agent = run_text(run, "agent");
-    run->environment = run_text(run, "environment");
-    int r = need_agent(run, tx, run->agent, &agent, err);
-    if (r < 0) return r;
-    r = need_environment(run, tx, run->environment, &environment, err);
+    int r = need_place(run, tx, err);
     if (r < 0) return r;
     r = store_override_get(tx, run->agent, run->environment, run_text(run, "override"), run->arena, ret, err);
     if (r < 0) return r;

@@ -35,6 +35,22 @@ bool run_bool(const struct op_run *run, const char *param, bool otherwise) {
     return value ? json_is_true(value) : otherwise;
 }
 
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int run_texts(struct op_run *run, const char **texts, size_t count, const char **ret, struct err *err) {
+    qsort(texts, count, sizeof(*texts), compare_texts);
+    _cleanup_(str_deinit) struct str list = STR_INIT;
+    struct jw jw = JW_INIT(&list);
+    jw_array(&jw, NULL);
+    for (size_t i = 0; i < count; i++)
+        if (!i || strcmp(texts[i], texts[i - 1])) jw_text(&jw, NULL, texts[i]);
+    jw_end_array(&jw);
+    *ret = list.failed ? NULL : arena_strdup(run->arena, list.data);
+    return *ret ? 0 : err_no_memory(err);
+}
+
 int run_stale(struct op_run *run, int64_t current, struct err *err, const char *fmt, ...) {
     run->call->current = current;
     va_list args;
@@ -70,6 +86,16 @@ int need_environment(struct op_run *run, struct store_tx *tx, const char *name, 
     r = err_set(err, ERR_ENVIRONMENT_NOT_FOUND, "there is no environment \"%s\"", name);
     err_at(err, "environment");
     return r;
+}
+
+int need_place(struct op_run *run, struct store_tx *tx, struct err *err) {
+    struct agent agent;
+    struct environment environment;
+    run->agent = run_text(run, "agent");
+    run->environment = run_text(run, "environment");
+    int r = need_agent(run, tx, run->agent, &agent, err);
+    if (r < 0) return r;
+    return need_environment(run, tx, run->environment, &environment, err);
 }
 
 static int no_version(const char *agent, const char *what, struct err *err) {
