@@ -114,14 +114,28 @@ static int read_short(struct parser *parser, const char *word) {
     return unknown_option(parser, word, 2);
 }
 
+/* `env creat` may be meant for another command. */
+static int unexpected(struct parser *parser, const char *word) {
+    char shown[SHOW_SIZE], typed[128];
+    snprintf(typed, sizeof(typed), "%s %.60s", parser->command->words, word);
+    struct suggestion near = SUGGESTION_INIT(typed);
+    size_t len = strlen(parser->command->words);
+    for (unsigned id = 0; id < COMMAND_COUNT_; id++) {
+        const char *words = command_get((enum command_id)id)->words;
+        if (strlen(words) > len && !strncmp(words, typed, len + 1)) suggestion_try(&near, words);
+    }
+    show_text(word, shown);
+    int r = near.best ? err_set(parser->err, ERR_USAGE, "unexpected argument \"%s\"; did you mean `serin %s`?", shown,
+                                near.best)
+                      : err_set(parser->err, ERR_USAGE, "unexpected argument \"%s\" behind `serin %s`", shown,
+                                parser->command->words);
+    return refuse(parser, shown, r);
+}
+
 static int read_positional(struct parser *parser, const char *word) {
-    char shown[SHOW_SIZE];
     const struct arg *arg = parser->args[parser->next_positional];
     if (parser->next_positional == parser->arg_count || arg->flag) {
-        show_text(word, shown);
-        return refuse(parser, shown,
-                      err_set(parser->err, ERR_USAGE, "unexpected argument \"%s\" behind `serin %s`", shown,
-                              parser->command->words));
+        return unexpected(parser, word);
     }
     if (!repeats(arg)) parser->next_positional++;
     return add_value(parser, arg, word);

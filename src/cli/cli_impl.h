@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/text.h"
 #include "ops/table.h"
 
 #include <stdio.h>
@@ -217,51 +218,12 @@ void url_add(struct str *out, const char *text);
 /* Sends it. A change goes with an Idempotency-Key and is tried again, with the same key, while its outcome is unknown. On a
  * problem `ret` holds it too; err is made from it. */
 int call_send(struct cli *cli, const struct call *call, struct answer *ret, struct err *err) MUST_CHECK;
-/* Reads an answer's JSON; an error when it is a problem, or not Serin's. */
-int call_judge(const struct cli *cli, struct answer *answer, struct err *err) MUST_CHECK;
+/* Reads an answer's JSON; an error when it is a problem (printed with --json), or not Serin's. */
+int call_judge(struct cli *cli, struct answer *answer, struct err *err) MUST_CHECK;
 /* call_build() and call_send(). */
 int call_op(struct cli *cli, const struct op *op, struct answer *ret, struct err *err) MUST_CHECK;
 
-/* ---- text for people (terminal.c, layout.c, when.c, view.c) ---- */
-
-enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_RED, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_CYAN };
-void colour_add(struct str *out, bool on, enum colour colour, const char *text);
-/* Appends text from outside, fit for a terminal: control characters, marks that turn the direction of writing, and bytes that
- * are no UTF-8 are shown by their numbers. Newlines stay when `lines`. */
-void text_add_safe(struct str *out, const char *text, size_t len, bool lines);
-/* The same for JSON, which stays JSON: such characters become \uXXXX. */
-void text_add_safe_json(struct str *out, const char *json, size_t len);
-/* Columns that the UTF-8 text takes on a terminal. */
-size_t text_width(const char *text, size_t len);
-/* Bytes of the longest start of the text that takes at most `width` columns. */
-size_t text_fit(const char *text, size_t len, size_t width);
-/* Appends words, wrapped at `width` columns, each line behind `indent` spaces; the first line's indent is already there. */
-void text_wrap(struct str *out, const char *text, size_t indent, size_t width);
-
-struct cell {
-    const char *text; /* made safe by the layout */
-    enum colour colour;
-};
-struct layout_column {
-    const char *title; /* NULL: without a title */
-    bool right;        /* numbers */
-    bool shrinks;      /* may be cut with "…" */
-};
-struct layout {
-    const struct layout_column *columns;
-    size_t column_count;
-    struct cell *cells; /* row by row */
-    size_t row_count;
-};
-/* Appends an aligned table; at most `width` columns wide when it can be (0: as wide as needed). Empty columns are left out. */
-int layout_add(const struct layout *layout, size_t width, bool colour, struct arena *arena, struct str *out,
-               struct err *err) MUST_CHECK;
-
-#define WHEN_SIZE 64
-/* "2026-11-23 14:05:07 (3h ago)": the user's time zone; how long ago for what is at most a week old. */
-void when_text(int64_t wall, int64_t now, char ret[WHEN_SIZE]);
-/* A moment as users write it (14:05, 2026-11-23 14:05) to RFC 3339; other text is handed through for the server to judge. */
-int when_read(const char *text, int64_t now, char ret[WHEN_SIZE], struct err *err) MUST_CHECK;
+/* ---- answers for people (view.c) ---- */
 
 /* Value at a dotted path ("deployment.version"; "" is the whole), or NULL. */
 json_t *json_dotted(const json_t *value, const char *path);

@@ -73,24 +73,48 @@ static enum err_code problem_code(const struct answer *answer, const char *name)
     return code != ERR_NONE ? code : answer->status >= 500 ? ERR_INTERNAL : ERR_BAD_REQUEST;
 }
 
-/* The server's own words, with what only the command line can say: where its key comes from. */
-static int problem_err(const struct cli *cli, const struct answer *answer, struct err *err) {
+/* A parameter's place becomes what the user wrote for it: "--environment", "AGENT@VERSION". */
+static const char *place_of(const struct cli *cli, const char *at) {
+    const struct arg *args[COMMAND_ARGS_MAX];
+    const char *name = at + (*at == '/');
+    size_t count = cli->args.command ? command_args(cli->args.command, args) : 0;
+    for (size_t i = 0; i < count; i++) {
+        bool spec = args[i]->kind == ARG_SPEC && (!strcmp(name, "agent") || !strcmp(name, "version"));
+        if (spec || !strcmp(args[i]->param, name)) return args[i]->flag ? args[i]->flag : args[i]->metavar;
+    }
+    return at;
+}
+
+/* Where the server's advice is about requests, the command's help says more. */
+static void set_remedy(const struct cli *cli, const char *remedy, struct err *err) {
+    bool about_requests =
+        err->code == ERR_BAD_REQUEST || err->code == ERR_MISSING_FIELD || err->code == ERR_UNKNOWN_FIELD;
+    if (about_requests && cli->args.command && !strcmp(remedy, err_advice(err->code)))
+        err_remedy(err, "serin %s --help", cli->args.command->words);
+    else
+        err_remedy(err, "%s", remedy);
+}
+
+/* The server's own words, with what only the command line can say: names of its options, and where its key comes from. */
+static int problem_err(struct cli *cli, const struct answer *answer, struct err *err) {
     const char *detail = json_get_text(answer->json, "detail"), *at = json_get_text(answer->json, "at");
     const char *remedy = json_get_text(answer->json, "remedy");
     if (!detail) return not_serin(cli, answer, err);
     int r = err_set(err, problem_code(answer, json_get_text(answer->json, "code")), "%s", detail);
-    if (at) err_at(err, "%s", at);
-    if (remedy) err_remedy(err, "%s", remedy);
+    if (at) err_at(err, "%s", place_of(cli, at));
+    if (remedy) set_remedy(cli, remedy, err);
     err_position(err, (unsigned)json_integer_value(json_get(answer->json, "line")),
                  (unsigned)json_integer_value(json_get(answer->json, "column")));
     if (answer->status == 401)
         err_remedy(err, cli->profile.key
                             ? "Check the key in --key, SERIN_KEY or the configuration file: it is wrong or revoked"
                             : "Set SERIN_KEY, or key = \"…\" in ~/.config/serin/config.toml");
-    return r;
+    struct err print_err = ERR_INIT;
+    int printed = cli->json ? view_print_raw(cli, str_slice(&answer->body), &print_err) : 0;
+    return printed < 0 ? printed : r;
 }
 
-int call_judge(const struct cli *cli, struct answer *answer, struct err *err) {
+int call_judge(struct cli *cli, struct answer *answer, struct err *err) {
     struct err parse_err = ERR_INIT;
     int r = json_parse(answer->body.data ? answer->body.data : "", answer->body.len, ANSWER_DEPTH, &answer->json,
                        &parse_err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Aligned columns. Only on a terminal of known width are cells cut, the widest of those that may be first. */
-#include "cli/cli_impl.h"
+#include "cli/text.h"
 
 #include <string.h>
 

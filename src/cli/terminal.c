@@ -4,7 +4,7 @@
  * could rename the window, hide lines, or type. Widths follow Unicode's East Asian Width for the common wide ranges; the C
  * library's wcwidth() depends on a locale that need not be installed.
  */
-#include "cli/cli_impl.h"
+#include "cli/text.h"
 
 #include <string.h>
 

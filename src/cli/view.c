@@ -32,7 +32,8 @@ static void add_joined(const json_t *list, struct str *out) {
     json_t *item;
     json_array_foreach(list, index, item) {
         if (index) str_add_text(out, ", ");
-        if (json_is_string(item)) str_add_text(out, json_string_value(item));
+        const char *text = json_string_value(item);
+        if (text) str_add_text(out, strcmp(text, "*") ? text : "all");
     }
 }
 

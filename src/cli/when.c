@@ -2,9 +2,12 @@
 /*
  * People think in their own time zone and in "three hours ago"; the server only knows UTC. Both ways between them stand here.
  */
-#include "cli/cli_impl.h"
+#include "cli/text.h"
+
+#include "base/clock.h"
 #include "model/show.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,6 +24,8 @@ void when_text(int64_t wall, int64_t now, char ret[WHEN_SIZE]) {
     if (localtime_r(&seconds, &tm)) strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
     if (age < 0 || age > 7 * DAY)
         snprintf(ret, WHEN_SIZE, "%s", date);
+    else if (age < 10 * SECOND)
+        snprintf(ret, WHEN_SIZE, "%s (just now)", date);
     else if (age < MINUTE)
         snprintf(ret, WHEN_SIZE, "%s (%llds ago)", date, (long long)(age / SECOND));
     else if (age < HOUR)
