@@ -70,6 +70,7 @@ enum style {
     STYLE_NAME,
     STYLE_NUMBER,
     STYLE_TIME,
+    STYLE_DATE, /* a time without how long ago */
     STYLE_HASH,
     STYLE_KIND,
     STYLE_YES,  /* yes or no */

@@ -194,7 +194,7 @@ int complete(struct cli *cli, int count, char *const *words) {
     if (count == 0) return 0;
     struct completion completion = {.cli = cli, .current = words[--count]};
     const struct command *command = command_find(count, words, &used);
-    if (used == count && completion.current[0] != '-') offer_commands(&completion, count, words);
+    if ((!command || used == count) && completion.current[0] != '-') offer_commands(&completion, count, words);
     if (command) offer_arguments(&completion, command, count - used, words + used);
     int r = cli_write(cli, &completion.out, &err);
     str_deinit(&completion.out);

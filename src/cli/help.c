@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void help_page_name(const char *words, char ret[64]) {
     snprintf(ret, 64, "serin%s%s", *words ? "-" : "", words);
@@ -221,6 +222,12 @@ static int print_markdown(struct cli *cli, struct err *err) {
 
 /* ---- manual pages ---- */
 
+static int write_failed(const char *path, int errnum, struct err *err) {
+    int r = err_set_errno(err, ERR_FILE, errnum, "the manual pages cannot be written");
+    err_at(err, "%s", path);
+    return r;
+}
+
 static int write_man(const char *folder, const char *words, const struct str *text, struct err *err) {
     char path[4096], name[64];
     help_page_name(words, name);
@@ -229,15 +236,13 @@ static int write_man(const char *folder, const char *words, const struct str *te
     FILE *file = len > 0 && (size_t)len < sizeof(path) ? fopen(path, "we") : NULL;
     bool written = file && fwrite(text->data, 1, text->len, file) == text->len;
     if (file && fclose(file)) written = false;
-    if (written) return 0;
-    int r = err_set_errno(err, ERR_FILE, errno, "the page cannot be written");
-    err_at(err, "%s", path);
-    return r;
+    return written ? 0 : write_failed(path, errno, err);
 }
 
 static int write_man_pages(struct cli *cli, const char *folder, struct err *err) {
     _cleanup_(str_deinit) struct str out = STR_INIT;
     struct page page = {PAGE_MAN, false, &out};
+    if (mkdir(folder, 0777) < 0 && errno != EEXIST) return write_failed(folder, errno, err);
     help_overview(cli, &page);
     int r = write_man(folder, "", &out, err);
     for (unsigned id = 0; r == 0 && id < COMMAND_COUNT_; id++) {

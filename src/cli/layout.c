@@ -12,21 +12,23 @@ struct column {
     bool used;
 };
 
-static struct cell *cell_at(const struct layout *layout, size_t row, size_t column) {
+static const struct cell *cell_at(const struct layout *layout, size_t row, size_t column) {
     return &layout->cells[row * layout->column_count + column];
 }
 
-/* Makes every cell safe; from here on cells can be printed as they are. */
-static int make_safe(const struct layout *layout, struct arena *arena, struct err *err) {
-    for (size_t i = 0; i < layout->row_count * layout->column_count; i++) {
+/* A copy of the cells that can be printed as it is; NULL when memory ran out. */
+static const struct cell *safe_cells(const struct layout *layout, struct arena *arena) {
+    size_t count = layout->row_count * layout->column_count;
+    struct cell *cells = arena_array(arena, count, sizeof(*cells));
+    for (size_t i = 0; cells && i < count; i++) {
         _cleanup_(str_deinit) struct str safe = STR_INIT;
-        struct cell *cell = &layout->cells[i];
-        if (!cell->text) cell->text = "";
-        text_add_safe(&safe, cell->text, strlen(cell->text), false);
-        cell->text = safe.failed ? NULL : arena_strndup(arena, safe.data ? safe.data : "", safe.len);
-        if (!cell->text) return err_no_memory(err);
+        const char *text = layout->cells[i].text ? layout->cells[i].text : "";
+        text_add_safe(&safe, text, strlen(text), false);
+        cells[i] = (struct cell){.colour = layout->cells[i].colour};
+        cells[i].text = safe.failed ? NULL : arena_strndup(arena, safe.data ? safe.data : "", safe.len);
+        if (!cells[i].text) return NULL;
     }
-    return 0;
+    return cells;
 }
 
 static void measure(const struct layout *layout, struct column *columns) {
@@ -113,17 +115,17 @@ static int add_titles(const struct layout *layout, const struct column *columns,
     return 0;
 }
 
-int layout_add(const struct layout *layout, size_t width, bool colour, struct arena *arena, struct str *out,
+int layout_add(const struct layout *given, size_t width, bool colour, struct arena *arena, struct str *out,
                struct err *err) {
-    struct column *columns = arena_array(arena, layout->column_count, sizeof(*columns));
-    if (!columns) return err_no_memory(err);
-    int r = make_safe(layout, arena, err);
+    struct column *columns = arena_array(arena, given->column_count, sizeof(*columns));
+    struct layout layout = *given;
+    layout.cells = safe_cells(given, arena);
+    if (!columns || !layout.cells) return err_no_memory(err);
+    measure(&layout, columns);
+    shrink(&layout, columns, width);
+    int r = add_titles(&layout, columns, colour, arena, out, err);
     if (r < 0) return r;
-    measure(layout, columns);
-    shrink(layout, columns, width);
-    r = add_titles(layout, columns, colour, arena, out, err);
-    if (r < 0) return r;
-    for (size_t row = 0; row < layout->row_count; row++)
-        add_row(layout, columns, cell_at(layout, row, 0), colour, arena, out);
+    for (size_t row = 0; row < layout.row_count; row++)
+        add_row(&layout, columns, cell_at(&layout, row, 0), colour, arena, out);
     return out->failed ? err_no_memory(err) : 0;
 }

@@ -8,26 +8,36 @@
 #define WIDTH 80
 #define TERM_COLUMN 30
 
-/* A hyphen in roff is a dash unless it is escaped, and a line that begins with a dot is a command. `code` becomes bold. */
+static void add_roff_character(struct str *out, uint32_t c) {
+    if (c == '\\')
+        str_add_text(out, "\\e");
+    else if (c == '-')
+        str_add_text(out, "\\-");
+    else if (c > 0x7F)
+        str_printf(out, "\\[u%04X]", c);
+    else
+        str_add_char(out, (char)c);
+}
+
+/* A hyphen in roff is a dash unless it is escaped, a line that begins with a dot is a command, and what is beyond ASCII depends on
+ * how it is read unless it is named. `code` becomes bold. */
 static void add_roff(struct str *out, const char *text) {
     bool code = false, line_start = true;
-    for (const char *p = text; *p; p++) {
-        if (line_start && (*p == '.' || *p == '\'')) str_add_text(out, "\\&");
-        line_start = *p == '\n';
-        if (*p == '`') {
-            code = !code;
-            str_add_text(out, code ? "\\fB" : "\\fR");
-        } else if (*p == '\\') {
-            str_add_text(out, "\\e");
-        } else if (*p == '-') {
-            str_add_text(out, "\\-");
-        } else {
-            str_add_char(out, *p);
+    for (size_t i = 0, size, len = strlen(text); i < len; i += size) {
+        bool valid;
+        uint32_t c = text_character(text + i, len - i, &size, &valid);
+        if (line_start && (c == '.' || c == '\'')) str_add_text(out, "\\&");
+        line_start = c == '\n';
+        if (c != '`') {
+            add_roff_character(out, c);
+            continue;
         }
+        code = !code;
+        str_add_text(out, code ? "\\fB" : "\\fR");
     }
 }
 
-/* A | would end a table's cell and <…> be taken for HTML; neither is special inside of code. */
+/* < and > would be taken for HTML; nothing is special inside of code. */
 static void add_markdown(struct str *out, const char *text) {
     bool code = false;
     for (const char *p = text; *p; p++) {

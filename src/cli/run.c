@@ -23,8 +23,9 @@ int run_show(struct cli *cli, struct err *err) {
     _cleanup_(answer_deinit) struct answer answer = {0};
     int r = call_op(cli, op_get(OP_version_get), &answer, err);
     if (r < 0) return r;
-    return cli->json ? view_print_raw(cli, str_slice(&answer.body), err)
-                     : view_print_json(cli, json_get(answer.json, "config"), err);
+    const json_t *config = json_get(answer.json, "config");
+    if (cli->json) return view_print_raw(cli, str_slice(&answer.body), err);
+    return config ? view_print_json(cli, config, err) : err_set(err, ERR_INTERNAL, "the answer has no configuration");
 }
 
 static int check_specs(const struct args *args, size_t *ret_count, struct err *err) {

@@ -33,13 +33,12 @@ static bool is_unsafe(uint32_t c) {
     return in_ranges(c, unsafe, ARRAY_LEN(unsafe));
 }
 
-/* One character; its size in bytes goes to *size. Bytes that are no UTF-8 come one by one, with *valid false. */
-static uint32_t next_character(const char *text, size_t len, size_t *size, bool *valid) {
+uint32_t text_character(const char *text, size_t len, size_t *ret_size, bool *ret_valid) {
     const unsigned char *p = (const unsigned char *)text;
     size_t want = p[0] < 0x80 ? 1 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
-    *valid = want <= len && utf8_valid(text, want);
-    *size = *valid ? want : 1;
-    if (!*valid || want == 1) return p[0];
+    *ret_valid = want <= len && utf8_valid(text, want);
+    *ret_size = *ret_valid ? want : 1;
+    if (!*ret_valid || want == 1) return p[0];
     uint32_t c = p[0] & (0xFFu >> (want + 1));
     for (size_t i = 1; i < want; i++)
         c = c << 6 | (p[i] & 0x3Fu);
@@ -60,7 +59,7 @@ static void add_shown(struct str *out, uint32_t c, bool valid) {
 void text_add_safe(struct str *out, const char *text, size_t len, bool lines) {
     for (size_t i = 0, size; i < len; i += size) {
         bool valid;
-        uint32_t c = next_character(text + i, len - i, &size, &valid);
+        uint32_t c = text_character(text + i, len - i, &size, &valid);
         if (valid && (!is_unsafe(c) || (lines && c == '\n')))
             str_add(out, text + i, size);
         else
@@ -72,7 +71,7 @@ void text_add_safe(struct str *out, const char *text, size_t len, bool lines) {
 void text_add_safe_json(struct str *out, const char *json, size_t len) {
     for (size_t i = 0, size; i < len; i += size) {
         bool valid;
-        uint32_t c = next_character(json + i, len - i, &size, &valid);
+        uint32_t c = text_character(json + i, len - i, &size, &valid);
         if (!valid)
             str_add_text(out, "\\ufffd");
         else if (c == '\n' || c == '\t' || c == '\r' || !is_unsafe(c))
@@ -102,7 +101,7 @@ size_t text_fit(const char *text, size_t len, size_t width) {
     size_t used = 0;
     for (size_t i = 0, size; i < len; i += size) {
         bool valid;
-        used += character_width(next_character(text + i, len - i, &size, &valid));
+        used += character_width(text_character(text + i, len - i, &size, &valid));
         if (used > width) return i;
     }
     return len;
@@ -112,7 +111,7 @@ size_t text_width(const char *text, size_t len) {
     size_t width = 0;
     for (size_t i = 0, size; i < len; i += size) {
         bool valid;
-        width += character_width(next_character(text + i, len - i, &size, &valid));
+        width += character_width(text_character(text + i, len - i, &size, &valid));
     }
     return width;
 }

@@ -11,6 +11,9 @@
 
 #include <stdint.h>
 
+/* The first character; its size in bytes goes to *ret_size. Bytes that are no UTF-8 come one by one, with *ret_valid false. */
+uint32_t text_character(const char *text, size_t len, size_t *ret_size, bool *ret_valid);
+
 enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_DIM, COLOUR_RED, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_CYAN };
 void colour_add(struct str *out, bool on, enum colour colour, const char *text);
 /* Appends text from outside, fit for a terminal: control characters, marks that turn the direction of writing, and bytes that
@@ -37,7 +40,7 @@ struct layout_column {
 struct layout {
     const struct layout_column *columns;
     size_t column_count;
-    struct cell *cells; /* row by row */
+    const struct cell *cells; /* row by row */
     size_t row_count;
 };
 /* Appends an aligned table; at most `width` columns wide when it can be (0: as wide as needed). Empty columns are left out. */
@@ -45,7 +48,9 @@ int layout_add(const struct layout *layout, size_t width, bool colour, struct ar
                struct err *err) MUST_CHECK;
 
 #define WHEN_SIZE 64
-/* "2026-11-23 14:05:07 (3h ago)": the user's time zone; how long ago for what is at most a week old. */
+/* "2026-11-23 14:05:07" in the user's time zone. */
+void when_date(int64_t wall, char ret[WHEN_SIZE]);
+/* "2026-11-23 14:05:07 (3h ago)": how long ago for what is at most a week old. */
 void when_text(int64_t wall, int64_t now, char ret[WHEN_SIZE]);
 /* A moment as users write it (14:05, 2026-11-23 14:05) to RFC 3339; other text is handed through for the server to judge. */
 int when_read(const char *text, int64_t now, char ret[WHEN_SIZE], struct err *err) MUST_CHECK;

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#define WIDE 120
 #define HASH_SHOWN 19 /* "sha256:" and 12 digits: enough to name a version by */
 
 struct view {
@@ -47,20 +48,21 @@ static void add_moves(const json_t *moves, struct str *out) {
     }
 }
 
-static void add_time(const struct cli *cli, const char *text, struct str *out) {
+static void add_time(const struct cli *cli, const char *text, bool ago, struct str *out) {
     char when[WHEN_SIZE];
     int64_t wall;
     if (!clock_from_text(text, &wall)) {
         str_add_text(out, text);
         return;
     }
-    when_text(wall, clock_wall(cli->world->clock), when);
+    when_date(wall, when);
+    if (ago) when_text(wall, clock_wall(cli->world->clock), when);
     str_add_text(out, when);
 }
 
 static void add_text(const struct cli *cli, const char *text, enum style style, struct str *out) {
-    if (style == STYLE_TIME)
-        add_time(cli, text, out);
+    if (style == STYLE_TIME || style == STYLE_DATE)
+        add_time(cli, text, style == STYLE_TIME, out);
     else if (style == STYLE_HASH)
         str_printf(out, "%.*s", HASH_SHOWN, text);
     else
@@ -147,6 +149,11 @@ static struct layout_column column_of(const struct view_row *row) {
     };
 }
 
+/* No room to say how long ago in every row. */
+static bool is_narrow(const struct cli_world *world) {
+    return world->out_is_terminal && world->width && world->width < WIDE;
+}
+
 static int add_table(struct view *view, const struct view_row *block, const struct view_row *rows, size_t count,
                      struct err *err) {
     struct arena *arena = &view->cli->arena;
@@ -161,9 +168,11 @@ static int add_table(struct view *view, const struct view_row *block, const stru
     struct cell *cells = arena_array(arena, size * count, sizeof(*cells));
     if (!columns || !cells) return err_no_memory(err);
     for (size_t c = 0; c < count; c++) {
-        columns[c] = column_of(&rows[c]);
+        struct view_row row = rows[c];
+        if (row.style == STYLE_TIME && is_narrow(view->cli->world)) row.style = STYLE_DATE;
+        columns[c] = column_of(&row);
         for (size_t r = 0; r < size; r++)
-            if (make_cell(view->cli, json_array_get(list, r), &rows[c], arena, &cells[r * count + c]) < 0)
+            if (make_cell(view->cli, json_array_get(list, r), &row, arena, &cells[r * count + c]) < 0)
                 return err_no_memory(err);
     }
     add_title(view, block->title);

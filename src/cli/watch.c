@@ -27,9 +27,8 @@ static void print_change(struct watch *watch, const json_t *change) {
     const json_t *entry = json_get(change, "entry"), *deployment = json_get(entry, "deployment");
     const char *agent = json_get_text(change, "agent"), *reason = json_get_text(deployment, "reason");
     const char *at = json_get_text(deployment, "at"), *kind = json_get_text(deployment, "kind");
-    if (at && clock_from_text(at, &wall)) when_text(wall, wall, when);
-    when[strcspn(when, "(")] = '\0';
-    str_printf(&out, "%s  %s%s@%lld (%s: %s)%s", watch->position, when, agent ? agent : "?",
+    if (at && clock_from_text(at, &wall)) when_date(wall, when);
+    str_printf(&out, "%s  %s  %s@%lld (%s: %s)%s", watch->position, when, agent ? agent : "?",
                (long long)json_integer_value(json_get(entry, "version")), kind ? kind : "?", reason ? reason : "",
                json_is_true(json_get(entry, "held")) ? " held" : "");
     size_t overrides = json_array_size(json_get(entry, "overrides"));

@@ -16,24 +16,30 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
-void when_text(int64_t wall, int64_t now, char ret[WHEN_SIZE]) {
+void when_date(int64_t wall, char ret[WHEN_SIZE]) {
     time_t seconds = (time_t)(wall / SECOND);
     struct tm tm;
-    char date[32] = "?";
+    if (!localtime_r(&seconds, &tm) || !strftime(ret, WHEN_SIZE, "%Y-%m-%d %H:%M:%S", &tm))
+        snprintf(ret, WHEN_SIZE, "?");
+}
+
+void when_text(int64_t wall, int64_t now, char ret[WHEN_SIZE]) {
+    static const struct {
+        int64_t below, unit;
+        const char *name;
+    } steps[] = {{MINUTE, SECOND, "s"}, {HOUR, MINUTE, "m"}, {DAY, HOUR, "h"}, {8 * DAY, DAY, "d"}};
     int64_t age = now - wall;
-    if (localtime_r(&seconds, &tm)) strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
-    if (age < 0 || age > 7 * DAY)
-        snprintf(ret, WHEN_SIZE, "%s", date);
-    else if (age < 10 * SECOND)
-        snprintf(ret, WHEN_SIZE, "%s (just now)", date);
-    else if (age < MINUTE)
-        snprintf(ret, WHEN_SIZE, "%s (%llds ago)", date, (long long)(age / SECOND));
-    else if (age < HOUR)
-        snprintf(ret, WHEN_SIZE, "%s (%lldm ago)", date, (long long)(age / MINUTE));
-    else if (age < DAY)
-        snprintf(ret, WHEN_SIZE, "%s (%lldh ago)", date, (long long)(age / HOUR));
-    else
-        snprintf(ret, WHEN_SIZE, "%s (%lldd ago)", date, (long long)(age / DAY));
+    when_date(wall, ret);
+    size_t len = strlen(ret);
+    if (age >= 0 && age < 10 * SECOND) {
+        snprintf(ret + len, WHEN_SIZE - len, " (just now)");
+        return;
+    }
+    for (size_t i = 0; age >= 0 && i < ARRAY_LEN(steps); i++) {
+        if (age >= steps[i].below) continue;
+        snprintf(ret + len, WHEN_SIZE - len, " (%lld%s ago)", (long long)(age / steps[i].unit), steps[i].name);
+        return;
+    }
 }
 
 /* Whether all of the text has the format. */
