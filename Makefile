@@ -12,7 +12,7 @@ help: ## this list
 build: ## build/serin
 	@tools/install-deps build
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)
-	@ninja -C $(BUILD)
+	@ninja -C $(BUILD) serin
 
 run: build ## a server with the example agents, until Ctrl-C
 	@tools/run-example
