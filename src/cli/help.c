@@ -262,12 +262,15 @@ static int write_man_pages(struct cli *cli, const char *folder, struct err *err)
 
 /* ---- serin help ---- */
 
-/* The words that were given, and whether they stand for several commands. */
+/* A word that several commands begin with. */
 static int help_group(struct cli *cli, const char *word, struct err *err) {
     _cleanup_(str_deinit) struct str out = STR_INIT;
     struct page page = {PAGE_TEXT, cli->colour, &out};
+    char usage[96];
     size_t len = strlen(word);
-    page_usage(&page, "serin COMMAND [arguments] [options]");
+    snprintf(usage, sizeof(usage), "serin %.40s COMMAND [arguments] [options]", word);
+    page_title(&page, word, "Several commands");
+    page_usage(&page, usage);
     page_heading(&page, "Commands");
     for (unsigned id = 0; id < COMMAND_COUNT_; id++) {
         const struct command *command = command_get((enum command_id)id);

@@ -34,10 +34,8 @@ static void test_shows_what_could_steer_a_terminal(void **state) {
         {"\xc2\x9b"
          "31m",
          "\\x9b31m"},
-        {"\xe2\x80\xae"
-         "evil",
-         "\\u{202e}evil"},
-        {"\xe2\x81\xa6", "\\u{2066}"},
+        {"\xe2\x80\xae+\xe2\x80\xac", "\\u{202e}+\\u{202c}"},
+        {"\xe2\x81\xa6\xe2\x81\xa9", "\\u{2066}\\u{2069}"},
         {"\xef\xbb\xbf", "\\u{feff}"},
         {"\xf3\xa0\x80\xa1", "\\u{e0021}"},
         {"\xff\xfe", "\\xff\\xfe"},
