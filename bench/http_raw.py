@@ -120,8 +120,9 @@ def main():
         rate, user = statistics.median(rates), statistics.median(users)
         figures[name] = {"rate": rate, "rates": rates, "user_us": user, "system_calls": calls[name]}
         print(f"{name:8}{rate:10.0f}{(max(rates) - min(rates)) / rate:9.1%}{user:13.2f}{calls[name]:11.2f}")
-    ratio = figures["serin"]["rate"] / figures["nginx"]["rate"]
-    cpu = figures["serin"]["user_us"] / figures["nginx"]["user_us"]
+    pairs = list(zip(rounds["serin"], rounds["nginx"]))  # neighbours in time: what else the machine does changes less
+    ratio = statistics.median(ours[0] / theirs[0] for ours, theirs in pairs)
+    cpu = statistics.median(ours[1] / theirs[1] for ours, theirs in pairs)
     figures["ratio"], figures["user_ratio"] = ratio, cpu
     print(f"ratio   {ratio:10.2f}{'':9}{cpu:13.2f}")
     if options.json:

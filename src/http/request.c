@@ -160,16 +160,22 @@ struct arena *http_arena(struct http_request *request) {
     return &request->arena;
 }
 
+/* A client of IPv4 on a socket of IPv6 is shown as what it is. */
+static const char *write_address(const struct sockaddr *address, char *text, socklen_t size) {
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+        return inet_ntop(AF_INET, &v4->sin_addr, text, size);
+    }
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(v6)) return inet_ntop(AF_INET, v6->s6_addr + 12, text, size);
+    return inet_ntop(AF_INET6, v6, text, size);
+}
+
 const char *http_peer(struct http_request *request) {
     struct http_connection *connection = request->connection;
     if (connection->peer[0]) return connection->peer;
     const struct sockaddr *address = connection_address(connection->mhd);
-    if (!address) return "";
-    const void *bytes = address->sa_family == AF_INET6
-                            ? (const void *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr
-                            : (const void *)&((const struct sockaddr_in *)(const void *)address)->sin_addr;
-    if (!inet_ntop(address->sa_family, bytes, connection->peer, sizeof(connection->peer))) return "";
-    return connection->peer;
+    return address && write_address(address, connection->peer, sizeof(connection->peer)) ? connection->peer : "";
 }
 
 void **http_connection_slot(struct http_request *request, void (*release)(void *)) {

@@ -653,6 +653,22 @@ static void test_addresses(void **state) {
     assert_null(http_server_stop(NULL, 0));
 }
 
+static void test_ipv6(void **state) {
+    struct world world = world_new();
+    struct err err = ERR_INIT;
+    world.options.address = "[::]:0";
+    world.options.connections_per_address = 1;
+    world.options.handler.ctx = &world;
+    world.options.handler.fast = fast;
+    if (http_server_start(&world.options, &world.server, &err) < 0) skip(); /* no IPv6 here */
+    assert_int_equal(strncmp(http_server_address(world.server), "[::]:", 5), 0);
+    int fd = client_connect(world.server); /* over IPv4 */
+    expect(fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a  {-} <127.0.0.1> ");
+    expect_full(&world);
+    close(fd);
+    http_server_stop(world.server, 1000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_a_handler_sees),
@@ -677,6 +693,7 @@ int main(void) {
         cmocka_unit_test(test_slot_lives_as_long_as_its_connection),
         cmocka_unit_test(test_stats),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_ipv6),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
