@@ -115,7 +115,7 @@ void source_node_expand(struct source_map *map, struct source_node *array, size_
 /* The node now stands for another value: its place changes, what was below it is forgotten. */
 void source_node_replace(struct source_node *node, struct source_spot spot);
 void source_node_rename(struct source_map *map, struct source_node *node, const char *key); /* NULL node: nothing */
-void source_map_fail(struct source_map *map); /* a place could not be added */
+void source_map_fail(struct source_map *map);         /* a place could not be added */
 bool source_map_failed(const struct source_map *map); /* memory ran out while adding */
 
 /* Where a parser puts the places that it finds. All zero: nowhere. */

@@ -5,6 +5,8 @@ import json
 import os
 import pty
 import re
+import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -129,6 +131,13 @@ class Ways:
     def status(self):
         return []
 
+    def demo_seed(self):
+        agent = self.folder / "examples" / unique()
+        shutil.copytree(table.ROOT / "examples/agents/support/v1", agent / "v1")
+        (agent / "history.yaml").write_text(f"agent: {agent.name}\nsteps:\n  - push: v1\n    message: first\n  - deploy: 1\n"
+                                            f"    environment: {HERE}\n    reason: try\n")
+        return [agent.parent]
+
     def completion(self):
         return ["bash"]
 
@@ -141,7 +150,7 @@ class Ways:
 
 ONCE = [words for words, _ in COMMANDS if words != "watch"]  # watch has no end and its own test
 CHANGES = [words for words, op in COMMANDS if op in table.operations() and table.operations()[op].kind == "CHANGE"]
-ASKING = [(words, op) for words, op in COMMANDS if op in table.operations() and words in ONCE and words not in ("show", "audit verify", "status")]
+ASKING = [(words, op) for words, op in COMMANDS if op in table.operations() and words in ONCE and words not in ("show", "audit verify", "status", "demo seed")]
 
 
 @pytest.fixture
@@ -566,3 +575,50 @@ complete_line "serin ro"; complete_line "serin log {agent[:12]}"
     env["PATH"] = f"{folder}:{env['PATH']}"
     done = subprocess.run(["bash", "--norc"], input=test, text=True, capture_output=True, env=env, timeout=30)
     assert "rollback" in done.stdout and agent in done.stdout, done
+
+
+# ---- the example agents -------------------------------------------------------------------------
+
+
+def test_the_examples_play_into_a_server_once(make_server):
+    server = make_server()
+    server.cli("demo", "seed", table.ROOT / "examples/agents").ok()
+    agents = server.admin.op("agent_list")["agents"]
+    assert len(agents) == 6 and all(agent["latest"] >= 3 for agent in agents)
+    refs = {environment: server.admin.op("environment_get", environment=environment)["refs"] for environment in ("staging", "production")}
+    assert all(len(served) == 6 for served in refs.values())
+    kinds = {d["kind"] for agent in agents for d in server.admin.op("deployment_list", agent=agent["name"])["deployments"]}
+    assert kinds == {"deploy", "rollback"}
+    head = server.admin.head()
+    server.cli("demo", "seed", table.ROOT / "examples/agents").ok()
+    assert server.admin.head() == head
+    server.cli("audit", "verify").ok()
+
+
+def test_make_run(tmp_path):
+    """The script behind `make run`, in a folder of its own: it prints what works, and ends in order on Ctrl-C."""
+    (tmp_path / "build").mkdir()
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "build/serin").symlink_to(BINARY)
+    (tmp_path / "examples").symlink_to(table.ROOT / "examples")
+    shutil.copy(table.ROOT / "tools/run-example", tmp_path / "tools")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    for _ in range(2):  # the second start goes on where the first one was
+        process = subprocess.Popen([tmp_path / "tools/run-example"], stdout=subprocess.PIPE, text=True, cwd="/", start_new_session=True,
+                                   env={**clean_env(tmp_path), "SERIN_LISTEN": address})
+        told = []
+        for line in process.stdout:
+            told.append(line)
+            if line.startswith("Ctrl-C"):
+                break
+        text = "".join(told)
+        assert f"http://{address}" in text, text
+        settings = dict(pair.split("=", 1) for pair in re.findall(r"SERIN_\w+=\S+", text))
+        commands = re.findall(r"^    serin (.*)$", text, re.M)
+        assert len(commands) == 3
+        run_cli(*shlex.split(commands[0]), home=tmp_path, env=settings).ok()
+        run_cli(*shlex.split(commands[1]), home=tmp_path, env=settings).ok()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(20) == 0
+    assert '"event":"stopped"' in (tmp_path / "run/log").read_text()
