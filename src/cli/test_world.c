@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/test_world.h"
 
+#include "base/ticker.h"
+
 #include <ftw.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -114,7 +116,9 @@ int test_world_run(struct test_world *world, const char *words) {
     world->world.err = open_memstream(&world->err, &err_len);
     assert_non_null(world->world.out);
     assert_non_null(world->world.err);
+    if (world->fail_allocation) ticker_start(world->fail_allocation);
     int code = cli_run(&world->world, argc, argv, NULL, 0);
+    world->allocation_failed = ticker_stop();
     fclose(world->world.out);
     fclose(world->world.err);
     free(copy);

@@ -37,6 +37,8 @@ struct test_world {
     size_t request_count;
     unsigned pauses[TEST_CALLS_MAX];
     size_t pause_count;
+    size_t fail_allocation; /* the n-th one of a run; 0: none */
+    bool allocation_failed;
     char *environment[8];
     char home[64];
     char *out, *err; /* of the last run */
