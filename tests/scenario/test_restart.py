@@ -2,6 +2,8 @@
 """What is kept: over a restart, a kill, a rebuild of the derived tables."""
 import random
 import re
+import shutil
+import sqlite3
 import threading
 
 from harness.audit import all_entries, faults_of
@@ -133,3 +135,19 @@ def test_killed_while_clients_write(make_server):
     assert acknowledged and all(reasons.get(position) == key for position, key in acknowledged)
     deployed = [entry["reason"] for entry in entries if entry["operation"] == "deploy"]
     assert len(deployed) == len(set(deployed))
+
+
+def test_a_backup_taken_while_running(own_world, make_server):
+    """SQLite's own backup, as docs/operating.md says: the copy is a whole store, the signing key beside it."""
+    agents = make_story(own_world)
+    before, checkpoint = everything(own_world, agents), own_world.admin.op("audit_checkpoint")
+    restored = make_server(folder="restored", start=False)
+    with sqlite3.connect(own_world.server.store) as source, sqlite3.connect(restored.store) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    shutil.copy(f"{own_world.server.store}.audit-key", f"{restored.store}.audit-key")
+    own_world.deploy(own_world.agent(1), 1)
+    restored.start()
+    assert everything(World(restored), agents) == before
+    assert restored.admin.op("audit_checkpoint")["public_key"] == checkpoint["public_key"]

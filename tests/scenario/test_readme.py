@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tour in README.md is what a reader will see: its commands run here, and their output is compared.
+
+After a wanted change SERIN_UPDATE=1 writes what is printed now into the page.
+"""
+import os
+import re
+import subprocess
+
+from harness import table
+from harness.server import BINARY, clean_env
+
+README = table.ROOT / "README.md"
+BLOCK = re.compile(r"```console\n(.*?)```", re.S)
+# What differs from run to run; runs of spaces because columns are as wide as what they hold.
+VARYING = [(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \((just now|[^)]* ago)\)", "TIME"), (r"sha256:[0-9a-f]{64}", "HASH"), (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "ID"), (r" +", " ")]
+
+
+def steady(text):
+    for pattern, word in VARYING:
+        text = re.sub(pattern, word, text)
+    return text.strip()
+
+
+def run_block(block, env, scratch):
+    """`scratch` stands for /tmp."""
+    out = ""
+    for command in re.findall(r"^\$ (.*)$", block, re.M):
+        here = command.replace("/tmp/", f"{scratch}/")
+        done = subprocess.run(["bash", "-c", here], cwd=table.ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        said = "\n".join(line.rstrip() for line in done.stdout.replace(f"{scratch}/", "/tmp/").splitlines())
+        out += f"$ {command}\n" + (said + "\n" if said else "")
+    return out
+
+
+def test_the_tour(make_server, tmp_path):
+    server = make_server()
+    server.cli("demo", "seed", table.ROOT / "examples/agents").ok()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/serin").symlink_to(BINARY)
+    text = README.read_text()
+    env = {**clean_env(tmp_path), "SERIN_URL": f"http://{server.address}", "SERIN_KEY": server.admin.key, "TZ": "UTC"}
+    env["PATH"] = f"{tmp_path}/bin:{env['PATH']}"
+    blocks = BLOCK.findall(text)
+    assert len(blocks) >= 5
+    printed = [run_block(block, env, tmp_path) for block in blocks]
+    if os.environ.get("SERIN_UPDATE"):
+        for block, now in zip(blocks, printed):
+            text = text.replace(block, now, 1)
+        README.write_text(text)
+        blocks = BLOCK.findall(text)
+    for block, now in zip(blocks, printed):
+        assert steady(now) == steady(block)
