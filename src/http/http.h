@@ -116,6 +116,7 @@ struct http_server *http_server_stop(struct http_server *server, unsigned deadli
 struct http_stats {
     uint64_t requests, refused_framing, refused_limit, connections_total, control_rejected, deadline_closed;
     uint64_t connections_open, streams_open, control_waiting;
+    uint64_t looks; /* how often all connections were looked at for their deadlines */
 };
 void http_server_stats(const struct http_server *server, struct http_stats *ret);
 

@@ -163,6 +163,7 @@ struct watch {
     bool running;
     int epoll, event;
     _Atomic bool stop;
+    _Atomic uint64_t looks;
     struct lingering lingers[LINGER_MAX]; /* guarded by server->lock */
 };
 

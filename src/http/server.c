@@ -119,6 +119,7 @@ void http_server_stats(const struct http_server *const_server, struct http_stats
         .connections_total = atomic_load(&server->connections_total),
         .control_rejected = atomic_load(&server->control_rejected),
         .deadline_closed = atomic_load(&server->deadline_closed),
+        .looks = atomic_load(&server->watch.looks),
         .streams_open = atomic_load(&server->streams_open),
         .control_waiting = control_waiting(&server->pool),
     };

@@ -171,3 +171,14 @@ bool wait_for(const _Atomic int *value, int least) {
     }
     return false;
 }
+
+void wait_looks(const struct http_server *server, unsigned count) {
+    struct http_stats stats;
+    http_server_stats(server, &stats);
+    uint64_t enough = stats.looks + count + 1; /* one may have begun before */
+    for (int i = 0; i < 10000 && stats.looks < enough; i++) {
+        sleep_ms(1);
+        http_server_stats(server, &stats);
+    }
+    assert_true(stats.looks >= enough);
+}

@@ -32,5 +32,7 @@ const char *answer_header(const struct answer *answer, const char *name, char *b
 void sleep_ms(unsigned ms);
 /* Waits up to 5 s for `*value` to be at least `least`. */
 bool wait_for(const _Atomic int *value, int least);
+/* Until the watch has looked at all connections, from the beginning, so many times. */
+void wait_looks(const struct http_server *server, unsigned count);
 
 #endif

@@ -338,7 +338,7 @@ static void test_date(void **state) {
     assert_string_equal(answer_header(&answer, "Date", date, sizeof(date)), "Tue, 29 Feb 2000 12:34:56 GMT");
     str_deinit(&answer.body);
     clock_fake_advance(&clock, 25 * 3600 * 1000000LL);
-    sleep_ms(600);
+    wait_looks(world.server, 1); /* the watch writes the date */
     close(fd);
     fd = client_connect(world.server);
     client_text(fd, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -203,6 +203,7 @@ static void *watch_run(void *ctx) {
         if (real < next) continue;
         next = real + WATCH_TICK_MS * 1000LL;
         sweep(server, atomic_load(&server->now));
+        atomic_fetch_add_explicit(&watch->looks, 1, memory_order_release);
     }
     return NULL;
 }
