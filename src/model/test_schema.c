@@ -216,6 +216,8 @@ static void test_objects(void **state) {
         {"{'propertyNames':{'pattern':'^[a-z]+$','description':'small letters'}}", "{'ok':1,'Not':2}",
          "/Not: \"Not\" does not have the form expected here: small letters"},
         {"{'required':['a']}", "[]", ""},
+        {"{'patternProperties':{'^a':{'type':'string'},'^b':{'type':'number'}},'additionalProperties':false}",
+         "{'a1':'x','b1':'y','c':1}", "/b1: expected a number\n/c: unknown key"},
     };
     check_rows(rows, ARRAY_LEN(rows));
 }

@@ -149,6 +149,7 @@ static void test_markdown(void **state) {
         {"dashes.md", "----\nx\n"},
         {"both.md", "---\nmodel: m\nsystem_prompt: a\n---\nb"},
         {"other.md", "---\nmodel: m\ninstructions: a\n---\nb"},
+        {"fence.md", "---\nmodel: m\n---"},
         {"given.md", "---\nmodel: m\nsystem_prompt: a\n---\n\n  \n"},
         {NULL},
     };
@@ -165,6 +166,7 @@ static void test_markdown(void **state) {
     reads(files, "both.md", "{'model':'m','system_prompt':'a'}",
           "/system_prompt: given as \"system_prompt\" in the front matter and as the text below");
     reads(files, "other.md", "{'model':'m','instructions':'a'}", "/system_prompt: given as \"instructions\"");
+    reads(files, "fence.md", "{'model':'m'}", "");
     reads(files, "given.md", "{'model':'m','system_prompt':'a'}", "");
 }
 

@@ -260,6 +260,8 @@ static void test_guardrails(void **state) {
     member("'guardrails':{'free':{'anything':1},'list':['a'],'switch':true,'number':3}", "");
     member("'guardrails':{'g':{'stage':'inptu','check':{'type':'regex'}}}",
            "/guardrails/g/stage: did you mean \"input\"?");
+    member("'guardrails':{'free':{'a':1},'g':{'stage':'inptu','check':{'type':'pii'}}}",
+           "/guardrails/g/stage: did you mean");
     member("'guardrails':{'g':{'stage':'input'}}", "/guardrails/g: \"check\" is missing");
     member("'guardrails':{'g':{'stage':'input','check':{}}}", "/guardrails/g/check: \"type\" is missing");
     member("'guardrails':{'g':{'stage':'input','check':{'type':'regexp'}}}",

@@ -129,7 +129,7 @@ static void test_pointer_that_begins_inside(void **state) {
 static void test_pointer_ends_at_a_parent(void **state) {
     char long_key[2000], secret[200];
     struct place top = {0}, tools = {&top, "tools", 0};
-    struct place too_long = {&tools, long_key, 0}, below = {&too_long, "x", 0};
+    struct place too_long = {&tools, long_key, 0}, below = {&too_long, "x", 0}, far_below = {&below, "y", 0};
     struct place hidden = {&tools, secret, 0}, under = {&hidden, NULL, 3};
 
     memset(long_key, 'k', sizeof(long_key));
@@ -137,6 +137,7 @@ static void test_pointer_ends_at_a_parent(void **state) {
     key_of("sk-ant-", BODY, secret);
     pointer_is(&too_long, "/tools");
     pointer_is(&below, "/tools");
+    pointer_is(&far_below, "/tools");
     pointer_is(&hidden, "/tools");
     pointer_is(&under, "/tools");
 }
