@@ -215,11 +215,15 @@ static int call_operation(struct api *api, const struct route *route, const stru
     return 0;
 }
 
+/* Whoever asks for a position that never comes must not keep all control threads from the others. */
 static int wait_for_position(struct api *api, struct http_request *request, struct err *err) {
     struct position after;
     int r = after_position(request, &after, err);
     if (r < 0) return r;
-    return live_wait(api->options.ops->live, after, AFTER_WAIT_US, err);
+    bool may_wait = atomic_fetch_add(&api->waiting, 1) < api->options.waiters;
+    r = live_wait(api->options.ops->live, after, may_wait ? AFTER_WAIT_US : 0, err);
+    atomic_fetch_sub(&api->waiting, 1);
+    return r;
 }
 
 static void log_failure(struct api *api, const struct op *op, const struct err *err) {

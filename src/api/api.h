@@ -16,6 +16,7 @@ struct api_options {
     struct publisher *publisher;
     size_t stream_ring;          /* changes kept for streams that resume */
     unsigned stream_keepalive_s; /* a comment on a silent stream */
+    unsigned waiters;            /* requests that may wait for a position at once: they keep control threads busy */
 };
 
 /* Registers itself as the listener of ops->live: call it before the first live_catch_up(). */

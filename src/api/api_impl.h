@@ -19,6 +19,7 @@ struct api {
     _Atomic bool draining;
     _Atomic uint64_t answers[OP_COUNT_][STATUS_CLASSES];
     _Atomic uint64_t refused_keys;
+    _Atomic unsigned waiting; /* requests that wait for a position */
 };
 
 /* What a request is about, found from its method and path. */

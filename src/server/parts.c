@@ -158,6 +158,7 @@ static int make_api(struct parts *parts, struct err *err) {
         .ops = &parts->ops,
         .publisher = parts->publisher,
         .stream_ring = (size_t)config_int(parts->config, SETTING_STREAM_RING),
+        .waiters = (unsigned)(config_int(parts->config, SETTING_CONTROL_THREADS) + 1) / 2,
         .stream_keepalive_s = (unsigned)config_int(parts->config, SETTING_STREAM_KEEPALIVE),
     };
     return api_new(&api, &parts->api, err);

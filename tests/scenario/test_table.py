@@ -2,6 +2,8 @@
 """What holds for every operation, asked of every row of the table."""
 import json
 import re
+import threading
+import time
 
 import pytest
 
@@ -293,3 +295,25 @@ def test_answers_are_json_that_others_read(admin, world):
 
     for name in ALL:
         json.loads(admin.call(name, **world.recipe(name)).body, object_pairs_hook=once)
+
+
+def test_waiting_for_a_position_keeps_nobody_from_the_store(server):
+    """More requests than there are control threads ask for a position that never comes; a change gets through before any of those
+    that were let wait has waited its time."""
+    epoch, seq = server.admin.head()[0].split(".")
+    ended = []
+
+    def wait(client):
+        begun = time.monotonic()
+        assert client.call("whoami", headers={"Serin-After": f"{epoch}.{int(seq) + 1000}"}).status == 503
+        ended.append("waited" if time.monotonic() - begun > 1 else "refused")
+
+    waiting = [threading.Thread(target=wait, args=[server.another()]) for _ in range(12)]
+    for thread in waiting:
+        thread.start()
+    server.admin.op("agent_put", agent=unique())
+    ended.append("change")
+    for thread in waiting:
+        thread.join()
+    assert len(ended) == 13 and "waited" in ended
+    assert ended.index("change") < ended.index("waited"), ended
