@@ -188,6 +188,9 @@ static void test_control_characters_never_reach_the_terminal(void **state) {
     assert_null(strchr(world->out, '\033'));
     assert_has(world->out, "a\\x1b[2J");
     assert_has(world->out, "x\\ny");
+    ANSWERS(world, OK("{\"key\":{\"id\":\"k\",\"name\":\"\\u001b[2J\"},\"changed\":true}"));
+    assert_int_equal(test_world_run(world, "key revoke k"), 0);
+    assert_string_equal(world->out, "Revoked the key k (\\x1b[2J)\n");
 }
 
 static void test_json_is_handed_through(void **state) {

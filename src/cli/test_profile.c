@@ -108,7 +108,9 @@ static void test_addresses_and_keys_must_be_plain(void **state) {
                                        "http://a b",
                                        "http://u:p@x",
                                        "http://x?y",
-                                       "http://x\r\nEvil: 1"};
+                                       "http://x\r\nEvil:1",
+                                       "http://x\t",
+                                       "http://x#y"};
     static const char *const keys[] = {"a b", "a\r\nEvil: 1", "a\x7f", "\xc3\xa9"};
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
         _cleanup_(arena_deinit) struct arena arena = ARENA_INIT;

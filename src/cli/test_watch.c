@@ -29,6 +29,17 @@ static void test_prints_changes_and_takes_up_again(void **state) {
     assert_has(world->err, "not there any more");
 }
 
+static void test_waits_longer_until_something_is_heard(void **state) {
+    struct test_world *world = *state;
+    static const struct test_answer lost = {-ERR_CONNECT, 0, NULL}, heard = {0, 200, READY};
+    ANSWERS(world, heard, lost, lost, heard, lost, GONE);
+    assert_int_equal(test_world_run(world, "watch"), 1);
+    assert_int_equal(world->pause_count, 5);
+    assert_true(world->pauses[0] < world->pauses[1] && world->pauses[1] < world->pauses[2]);
+    assert_int_equal(world->pauses[3], world->pauses[0]);
+    assert_int_equal(world->pauses[4], world->pauses[1]);
+}
+
 static void test_json_is_one_event_a_line(void **state) {
     struct test_world *world = *state;
     ANSWERS(world, {0, 200, READY CHANGE}, GONE);
@@ -60,11 +71,9 @@ static void test_broken_data_ends_it(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(test_prints_changes_and_takes_up_again),
-        WORLD_TEST(test_json_is_one_event_a_line),
-        WORLD_TEST(test_says_when_events_were_missed),
-        WORLD_TEST(test_a_first_refusal_is_final),
-        WORLD_TEST(test_broken_data_ends_it),
+        WORLD_TEST(test_prints_changes_and_takes_up_again), WORLD_TEST(test_waits_longer_until_something_is_heard),
+        WORLD_TEST(test_json_is_one_event_a_line),          WORLD_TEST(test_says_when_events_were_missed),
+        WORLD_TEST(test_a_first_refusal_is_final),          WORLD_TEST(test_broken_data_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
