@@ -213,10 +213,23 @@ static void who_am_i(char *ret, size_t size) {
     if (!utf8_valid(ret, strlen(ret))) snprintf(ret, size, "somebody@somewhere");
 }
 
+void cli_report(const struct err *err) {
+    const struct cli_world world = {.err = stderr, .err_is_terminal = isatty(STDERR_FILENO), .environment = environ};
+    struct cli cli = {.world = &world};
+    cli.err_colour = wants_colour(&cli, world.err_is_terminal);
+    cli_print_err(&cli, err);
+}
+
 int cli_main(int argc, char **argv, const struct cli_local *locals, size_t local_count) {
     char who[256];
     struct cli_transport *transport = NULL;
+    struct err err = ERR_INIT;
     who_am_i(who, sizeof(who));
+    int r = curl_transport_new(&transport, &err);
+    if (r < 0) {
+        cli_report(&err);
+        return 1;
+    }
     struct cli_world world = {
         .out = stdout,
         .err = stderr,
@@ -226,15 +239,8 @@ int cli_main(int argc, char **argv, const struct cli_local *locals, size_t local
         .environment = environ,
         .who = who,
         .clock = &clock_system,
+        .transport = transport,
     };
-    struct cli cli = {.world = &world};
-    struct err err = ERR_INIT;
-    int r = curl_transport_new(&transport, &err);
-    if (r < 0) {
-        cli_print_err(&cli, &err);
-        return 1;
-    }
-    world.transport = transport;
     r = cli_run(&world, argc, argv, locals, local_count);
     curl_transport_free(transport);
     return r;

@@ -7,6 +7,8 @@
 #ifndef SERIN_CLI_CLI_H
 #define SERIN_CLI_CLI_H
 
+#include "base/err.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,5 +24,7 @@ struct cli_local {
 
 /* The whole program behind main(). Exit codes: 0 ok, 1 error, 2 usage. */
 int cli_main(int argc, char **argv, const struct cli_local *locals, size_t local_count);
+/* Tells an error on standard error, as every command does: what is wrong, where, and what to try. */
+void cli_report(const struct err *err);
 
 #endif

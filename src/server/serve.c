@@ -5,6 +5,7 @@
  */
 #include "server/serve.h"
 
+#include "cli/cli.h"
 #include "server/parts.h"
 
 #include <errno.h>
@@ -48,19 +49,13 @@ static void print_faults(const struct faults *faults) {
     }
 }
 
-static void print_err(const struct err *err) {
-    fprintf(stderr, "serin: %s\n", err->message);
-    if (*err->at) fprintf(stderr, "  at: %s\n", err->at);
-    fprintf(stderr, "  try: %s\n", err_remedy_text(err));
-}
-
 /* Settings and store, as both commands need them. The exit code, 0 to go on. */
 static int begin(struct parts *parts, int argc, char **argv) {
     struct err err = ERR_INIT;
     struct faults faults = FAULTS_INIT;
     int r = parts_settings(parts, argc, argv, &faults, &err);
     if (r < 0 && faults.count) print_faults(&faults);
-    if (r < 0 && !faults.count) print_err(&err);
+    if (r < 0 && !faults.count) cli_report(&err);
     faults_deinit(&faults);
     if (r < 0) return r == -ERR_USAGE ? 2 : 1;
 
