@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit chain. Each entry's hash covers the hash before it, so that no entry can be altered, removed or moved without
- * changing all that follow; a checkpoint signs the newest hash, so that the tail cannot be cut unseen.
+ * The audit chain. Each entry's hash covers the hash before it, so that no entry can be altered, removed or moved
+ * without changing all that follow; a checkpoint signs the newest hash, so that the tail cannot be cut unseen.
  *
  *   hash = SHA-256( canonical JSON of {actor, actor_name, agent, at, detail, environment, operation, position, previous, reason} )
  *
@@ -17,7 +17,8 @@
 
 /* Computes entry->hash from the other members (`previous` included). */
 int audit_entry_hash(const struct audit_entry *entry, struct sha256 *ret, struct err *err) MUST_CHECK;
-/* Writes the entry as users see it: position, at, actor, actor_name, operation, agent, environment, reason, detail, previous, hash. */
+/* Writes the entry as users see it: position, at, actor, actor_name, operation, agent, environment, reason, detail,
+ * previous, hash. */
 void audit_entry_write(const struct audit_entry *entry, struct jw *jw);
 
 /* {"position","hash","at","public_key","signature"}; the signature covers

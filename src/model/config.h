@@ -16,10 +16,10 @@
 #define CONFIG_DEPTH_MAX 32
 #define CONFIG_TOOLS_MAX 256
 
-/* Brings accepted spellings to the stored form, in a new document: `instructions` becomes system_prompt,
- * top-level `temperature`, `max_tokens` (and the other names of parameters) move into `parameters`, `schema` is set, CRLF and CR in all
- * texts become LF. A clash (both spellings given) is a fault. The stored form holds no {file: …}: one that is
- * left is a fault for config_validate(). 0, or NO_MEMORY; faults are in `faults`. */
+/* Brings accepted spellings to the stored form, in a new document: `instructions` becomes system_prompt, top-level
+ * `temperature`, `max_tokens` (and the other names of parameters) move into `parameters`, `schema` is set, CRLF and
+ * CR in all texts become LF. A clash (both spellings given) is a fault. The stored form holds no {file: …}: one that
+ * is left is a fault for config_validate(). 0, or NO_MEMORY; faults are in `faults`. */
 int config_normalise(const json_t *input, struct faults *faults, json_t **ret, struct err *err) MUST_CHECK;
 
 /* Checks a normalised document against spec/agent.schema.json (embedded) and the rules that a schema cannot say:

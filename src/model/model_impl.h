@@ -48,8 +48,8 @@ struct schema {
 };
 /* The compiled form of a pattern that stands in the schema, or NULL. */
 const pcre2_code *schema_pattern(const struct schema *schema, const char *text);
-/* Append: the value in short; "a string or an object" of a `type`; the texts and numbers of an `enum`; "; did you mean …?" or
- * nothing; the known key that was meant, or all of them when they are few. */
+/* Append: the value in short; "a string or an object" of a `type`; the texts and numbers of an `enum`; "; did you
+ * mean …?" or nothing; the known key that was meant, or all of them when they are few. */
 void words_add_value(struct str *out, const json_t *value);
 void words_add_types(struct str *out, const json_t *types);
 void words_add_choices(struct str *out, const json_t *choices);

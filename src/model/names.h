@@ -26,7 +26,8 @@ struct version_ref {
     char hash[65];                      /* HASH: 8 to 64 lower-case hex digits, without "sha256:" */
 };
 
-/* Reads what stands behind the @: "42", "latest", "sha256:1f2e…", or an environment's name. BAD_REQUEST when none of these. */
+/* Reads what stands behind the @: "42", "latest", "sha256:1f2e…", or an environment's name. BAD_REQUEST when none of
+ * these. */
 int version_ref_parse(const char *text, struct version_ref *ret, struct err *err) MUST_CHECK;
 /* Reads "support@42"; without "@…" the ref is "latest" and *ret_explicit is false. */
 int version_spec_parse(const char *text, char ret_agent[NAME_MAX_LEN + 1], struct version_ref *ret, bool *ret_explicit,

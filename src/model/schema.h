@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A JSON Schema interpreter for the part of draft 2020-12 that the project's own schemas use. It reports every
- * fault of a value at once, each at its JSON pointer, in words for the person who wrote the value: what was found, what is
+ * A JSON Schema interpreter for the part of draft 2020-12 that the project's own schemas use. It reports every fault
+ * of a value at once, each at its JSON pointer, in words for the person who wrote the value: what was found, what is
  * expected, what was probably meant. Of several forms (oneOf) it explains the one that was probably meant.
  *
  * Keywords: type, const, enum, minLength, maxLength, pattern, minimum, maximum, exclusiveMinimum, items, minItems,
- * maxItems, uniqueItems, properties, patternProperties, additionalProperties, propertyNames, required, maxProperties, oneOf, not
- * (of a `required` only), $ref (to #/$defs/… only), $defs; $schema, $id, title, description and default say nothing.
- * A `description` beside a `pattern` takes the pattern's place in messages. Any other keyword is refused when the
- * schema is read, so that nothing in it can be silently without effect.
+ * maxItems, uniqueItems, properties, patternProperties, additionalProperties, propertyNames, required, maxProperties,
+ * oneOf, not (of a `required` only), $ref (to #/$defs/… only), $defs; $schema, $id, title, description and default
+ * say nothing. A `description` beside a `pattern` takes the pattern's place in messages. Any other keyword is refused
+ * when the schema is read, so that nothing in it can be silently without effect.
  *
  * A struct schema does not change after schema_new() and may be used by several threads.
  */
@@ -25,8 +25,8 @@ int schema_new(struct slice text, struct schema **ret, struct err *err) MUST_CHE
 struct schema *schema_free(struct schema *schema);
 DEFINE_CLEANUP(struct schema *, schema_free)
 
-/* Appends more words about a member that is not allowed ("; this is …"), where it belongs instead, and answers true; else false.
- * `parent` is the object that holds it. */
+/* Appends more words about a member that is not allowed ("; this is …"), where it belongs instead, and answers true;
+ * else false. `parent` is the object that holds it. */
 typedef bool (*schema_hint_fn)(const json_t *parent, const char *key, struct str *out);
 
 struct schema_check {
