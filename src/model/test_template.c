@@ -129,7 +129,7 @@ static void test_broken_tags(void **state) {
     check("{{.}}", NULL, "/system_prompt: {{.}} does not name a variable");
     check("{{ x | upper }}", NULL, "/system_prompt: does not name a variable");
     check("{{a b}} {{c d}}", NULL, "/system_prompt: {{a b}}\n/system_prompt: {{c d}}");
-    check("{{naïve}} {{a-b}} {{a_b}} {{A1}}", NULL, "");
+    check("{{naïve}} {{a-b}} {{a_b}} {{A1}} {{z9}} {{Z0}}", NULL, "");
 }
 
 static void test_broken_sections(void **state) {
