@@ -409,10 +409,10 @@ def test_watch(server, world):
         time.sleep(0.02)
     position = world.deploy(agent, 2)["position"]
     line = process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.terminate()  # not SIGINT: whoever runs the tests in the background has it ignored, here too
     process.wait(20)
     assert position in line and agent in line, line
-    assert process.returncode in (0, -signal.SIGINT), process.stderr.read()
+    assert process.returncode in (0, -signal.SIGTERM), process.stderr.read()
 
 
 # ---- audit --------------------------------------------------------------------------------------
