@@ -43,7 +43,7 @@ static void print_labelled(const struct cli *cli, enum colour colour, const char
     if (!line.failed) fwrite(line.data, 1, line.len, cli->world->err);
 }
 
-void cli_print_err(const struct cli *cli, const struct err *err) {
+static void print_err(const struct cli *cli, const struct err *err) {
     char place[sizeof(err->at) + 32];
     snprintf(place, sizeof(place), "%s", err->at);
     if (err->line) snprintf(place + strlen(place), 16, "%s%u", *place ? ":" : "line ", err->line);
@@ -195,7 +195,7 @@ int cli_run(const struct cli_world *world, int argc, char *const *argv, const st
     cli.colour = wants_colour(&cli, world->out_is_terminal);
     cli.err_colour = wants_colour(&cli, world->err_is_terminal);
     int r = dispatch(&cli, argc, argv, &err);
-    if (r < 0) cli_print_err(&cli, &err);
+    if (r < 0) print_err(&cli, &err);
     arena_deinit(&cli.arena);
     return r >= 0 ? r : r == -ERR_USAGE ? 2 : 1;
 }
@@ -217,7 +217,7 @@ void cli_report(const struct err *err) {
     const struct cli_world world = {.err = stderr, .err_is_terminal = isatty(STDERR_FILENO), .environment = environ};
     struct cli cli = {.world = &world};
     cli.err_colour = wants_colour(&cli, world.err_is_terminal);
-    cli_print_err(&cli, err);
+    print_err(&cli, err);
 }
 
 int cli_main(int argc, char **argv, const struct cli_local *locals, size_t local_count) {

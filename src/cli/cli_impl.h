@@ -184,7 +184,6 @@ struct cli {
 /* The whole program in a given world. */
 int cli_run(const struct cli_world *world, int argc, char *const *argv, const struct cli_local *locals,
             size_t local_count);
-void cli_print_err(const struct cli *cli, const struct err *err);
 /* A line on standard error: as it is, or as a remark of the program's. */
 void cli_print_line(const struct cli *cli, const char *text);
 void cli_note(const struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -211,9 +210,6 @@ void answer_deinit(struct answer *answer);
 
 /* Builds the call of an operation from the arguments of the same names. */
 int call_build(struct cli *cli, const struct op *op, struct call *ret, struct err *err) MUST_CHECK;
-/* The query "dry_run=true" of changes, or nothing; the reason to send when none is given. */
-const char *call_path(struct cli *cli, const struct op *op, const char *path);
-const char *call_reason(struct cli *cli);
 /* Appends percent-encoded text. */
 void url_add(struct str *out, const char *text);
 /* Sends it. A change goes with an Idempotency-Key and is tried again, with the same key, while its outcome is unknown. On a
@@ -226,8 +222,6 @@ int call_op(struct cli *cli, const struct op *op, struct answer *ret, struct err
 
 /* ---- answers for people (view.c) ---- */
 
-/* Value at a dotted path ("deployment.version"; "" is the whole), or NULL. */
-json_t *json_dotted(const json_t *value, const char *path);
 /* Prints the answer by the view of the command: bytes as they are with --json. */
 int view_print(struct cli *cli, const struct answer *answer, struct err *err) MUST_CHECK;
 /* Indented JSON. */
@@ -255,9 +249,6 @@ void page_example(struct page *page, const char *line, const char *doc);
 
 /* "agent create" as a manual page's name: "serin-agent-create". */
 void help_page_name(const char *words, char ret[64]);
-void help_overview(const struct cli *cli, struct page *page);
-void help_command(const struct command *command, struct page *page);
-void help_local(const struct cli_local *local, struct page *page);
 /* Prints a page to standard output. */
 int help_print_overview(struct cli *cli, struct err *err) MUST_CHECK;
 int help_print_command(struct cli *cli, const struct command *command, struct err *err) MUST_CHECK;

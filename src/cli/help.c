@@ -96,7 +96,7 @@ static void add_operation(const struct command *command, struct page *page) {
     page_text(page, text);
 }
 
-void help_command(const struct command *command, struct page *page) {
+static void write_command(const struct command *command, struct page *page) {
     char name[64];
     help_page_name(command->words, name);
     if (page->form == PAGE_MARKDOWN) snprintf(name, sizeof(name), "serin %s", command->words);
@@ -137,7 +137,7 @@ static void add_lines(const char *lines, struct page *page) {
     }
 }
 
-void help_local(const struct cli_local *local, struct page *page) {
+static void write_local(const struct cli_local *local, struct page *page) {
     char name[64], usage[96];
     help_page_name(local->name, name);
     if (page->form == PAGE_MARKDOWN) snprintf(name, sizeof(name), "serin %s", local->name);
@@ -166,7 +166,7 @@ static void add_environment(struct page *page) {
     page_item(page, "2", "The command line cannot be understood");
 }
 
-void help_overview(const struct cli *cli, struct page *page) {
+static void write_overview(const struct cli *cli, struct page *page) {
     if (page->form == PAGE_MARKDOWN)
         str_add_text(page->out, "# The command line\n");
     else
@@ -193,30 +193,30 @@ void help_overview(const struct cli *cli, struct page *page) {
 
 int help_print_overview(struct cli *cli, struct err *err) {
     _cleanup_(str_deinit) struct str out = STR_INIT;
-    help_overview(cli, &(struct page){PAGE_TEXT, cli->colour, &out});
+    write_overview(cli, &(struct page){PAGE_TEXT, cli->colour, &out});
     return cli_write(cli, &out, err);
 }
 
 int help_print_command(struct cli *cli, const struct command *command, struct err *err) {
     _cleanup_(str_deinit) struct str out = STR_INIT;
-    help_command(command, &(struct page){PAGE_TEXT, cli->colour, &out});
+    write_command(command, &(struct page){PAGE_TEXT, cli->colour, &out});
     return cli_write(cli, &out, err);
 }
 
 int help_print_local(struct cli *cli, const struct cli_local *local, struct err *err) {
     _cleanup_(str_deinit) struct str out = STR_INIT;
-    help_local(local, &(struct page){PAGE_TEXT, cli->colour, &out});
+    write_local(local, &(struct page){PAGE_TEXT, cli->colour, &out});
     return cli_write(cli, &out, err);
 }
 
 static int print_markdown(struct cli *cli, struct err *err) {
     _cleanup_(str_deinit) struct str out = STR_INIT;
     struct page page = {PAGE_MARKDOWN, false, &out};
-    help_overview(cli, &page);
+    write_overview(cli, &page);
     for (unsigned id = 0; id < COMMAND_COUNT_; id++)
-        help_command(command_get((enum command_id)id), &page);
+        write_command(command_get((enum command_id)id), &page);
     for (size_t i = 0; i < cli->local_count; i++)
-        if (cli->locals[i].summary) help_local(&cli->locals[i], &page);
+        if (cli->locals[i].summary) write_local(&cli->locals[i], &page);
     return cli_write(cli, &out, err);
 }
 
@@ -243,18 +243,18 @@ static int write_man_pages(struct cli *cli, const char *folder, struct err *err)
     _cleanup_(str_deinit) struct str out = STR_INIT;
     struct page page = {PAGE_MAN, false, &out};
     if (mkdir(folder, 0777) < 0 && errno != EEXIST) return write_failed(folder, errno, err);
-    help_overview(cli, &page);
+    write_overview(cli, &page);
     int r = write_man(folder, "", &out, err);
     for (unsigned id = 0; r == 0 && id < COMMAND_COUNT_; id++) {
         const struct command *command = command_get((enum command_id)id);
         str_clear(&out);
-        help_command(command, &page);
+        write_command(command, &page);
         r = write_man(folder, command->words, &out, err);
     }
     for (size_t i = 0; r == 0 && i < cli->local_count; i++) {
         if (!cli->locals[i].summary) continue;
         str_clear(&out);
-        help_local(&cli->locals[i], &page);
+        write_local(&cli->locals[i], &page);
         r = write_man(folder, cli->locals[i].name, &out, err);
     }
     return r;

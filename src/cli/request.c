@@ -22,7 +22,7 @@ void url_add(struct str *out, const char *text) {
     }
 }
 
-const char *call_reason(struct cli *cli) {
+static const char *call_reason(struct cli *cli) {
     const char *given = args_get(&cli->args, "reason");
     return given ? given : arena_printf(&cli->arena, "from the command line by %s", cli->world->who);
 }
@@ -147,7 +147,7 @@ static void add_body(struct cli *cli, const struct op *op, struct str *out) {
     jw_end_object(&jw);
 }
 
-const char *call_path(struct cli *cli, const struct op *op, const char *path) {
+static const char *call_path(struct cli *cli, const struct op *op, const char *path) {
     bool dry = op->kind == OP_CHANGE && args_on(&cli->args, "dry_run");
     return dry ? arena_printf(&cli->arena, "%s%cdry_run=true", path, strchr(path, '?') ? '&' : '?') : path;
 }

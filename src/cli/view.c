@@ -17,7 +17,8 @@ struct view {
     bool said; /* a sentence was found */
 };
 
-json_t *json_dotted(const json_t *value, const char *path) {
+/* Value at a dotted path ("deployment.version"; "" is the whole), or NULL. */
+static json_t *value_at(const json_t *value, const char *path) {
     while (value && *path) {
         char name[64];
         size_t len = strcspn(path, ".");
@@ -100,7 +101,7 @@ static enum colour colour_of(enum style style, const char *text) {
 static int make_cell(const struct cli *cli, const json_t *object, const struct view_row *row, struct arena *arena,
                      struct cell *ret) {
     _cleanup_(str_deinit) struct str text = STR_INIT;
-    add_value(cli, json_dotted(object, row->path), row->style, &text);
+    add_value(cli, value_at(object, row->path), row->style, &text);
     ret->text = text.failed ? NULL : arena_strdup(arena, text.data ? text.data : "");
     if (!ret->text) return -ERR_NO_MEMORY;
     ret->colour = colour_of(row->style, ret->text);
@@ -125,7 +126,7 @@ static int add_fields(struct view *view, const struct view_row *block, const str
                       struct err *err) {
     static const struct layout_column columns[] = {{.title = NULL}, {.title = NULL, .shrinks = true}};
     struct arena *arena = &view->cli->arena;
-    const json_t *object = json_dotted(view->answer, block->path);
+    const json_t *object = value_at(view->answer, block->path);
     if (!json_is_object(object)) return 0;
     struct cell *cells = arena_array(arena, 2 * count, sizeof(*cells));
     struct layout layout = {.columns = columns, .column_count = 2, .cells = cells};
@@ -157,7 +158,7 @@ static bool is_narrow(const struct cli_world *world) {
 static int add_table(struct view *view, const struct view_row *block, const struct view_row *rows, size_t count,
                      struct err *err) {
     struct arena *arena = &view->cli->arena;
-    const json_t *list = json_dotted(view->answer, block->path);
+    const json_t *list = value_at(view->answer, block->path);
     size_t size = json_array_size(list);
     if (!json_is_array(list)) return 0;
     if (size == 0) {
@@ -181,7 +182,7 @@ static int add_table(struct view *view, const struct view_row *block, const stru
 
 static bool holds(const struct view *view, const char *condition) {
     bool wanted = *condition != '!';
-    const json_t *value = json_dotted(view->answer, condition + !wanted);
+    const json_t *value = value_at(view->answer, condition + !wanted);
     return (value && !json_is_false(value) && !json_is_null(value)) == wanted;
 }
 
@@ -197,7 +198,7 @@ static void add_sentence(struct view *view, const char *template) {
         char name[64];
         len = strcspn(p, "}");
         snprintf(name, sizeof(name), "%.*s", (int)len - 1, p + 1);
-        add_value(view->cli, json_dotted(view->answer, name), STYLE_TEXT, &value);
+        add_value(view->cli, value_at(view->answer, name), STYLE_TEXT, &value);
         text_add_safe(view->out, value.data ? value.data : "", value.len, false);
         if (value.failed) view->out->failed = true;
         p += len + 1;
