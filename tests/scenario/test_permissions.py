@@ -50,6 +50,22 @@ def test_cell(server, world, name, role, binding):
     assert server.admin.head() == before, "a refused request changed something"
 
 
+# The contract's words: resolve (read decisions) < viewer < editor (push) < releaser (deploy, rollback) < admin.
+CONTRACT = {
+    "resolve": "resolve resolve_get snapshot stream whoami",
+    "viewer": "agent_get agent_list audit_checkpoint audit_list deployment_list environment_get environment_list hold_list override_list "
+              "release_get release_list version_get version_list",
+    "editor": "agent_put version_push",
+    "releaser": "deploy hold_release hold_set override_delete override_put release_create release_rollback rollback",
+    "admin": "environment_put key_create key_list key_revoke",
+}
+
+
+def test_the_table_says_what_the_contract_says():
+    found = {role: " ".join(sorted(op.name for op in table.operations().values() if op.role == role)) for role in table.ROLES}
+    assert found == CONTRACT
+
+
 def test_the_published_matrix_is_the_table(server):
     published = {}
     for path, item in server.schemas.document["paths"].items():

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from harness.client import Events
-from harness.world import config, unique
+from harness.world import World, config, unique
 
 HERE = "staging"
 
@@ -84,6 +84,31 @@ def test_the_stream_resumes_without_gap_or_repeat(admin, world, how):
         positions.append(world.deploy(agent, 2)["position"])
         got += events.take(1)
     assert [e["id"] for e in got] == positions[2:]
+
+
+def test_the_stream_resumes_from_where_the_server_began(own_world):
+    """The oldest event that is kept is told too."""
+    start = own_world.admin.op("whoami")["position"]
+    own_world.server.restart()
+    agent = own_world.agent(2)
+    positions = [own_world.deploy(agent, version)["position"] for version in (1, 2)]
+    with Events(own_world.admin, environment=HERE, after=start) as events:
+        assert [e["id"] for e in events.take(2)] == positions
+
+
+def test_a_reader_that_missed_too_much(make_server):
+    """More than the ring holds: it is told to fetch again, and then gets what is new."""
+    server = make_server("--stream-ring", "16")
+    world = World(server).make_environments()
+    agent = world.agent(2)
+    position = world.deploy(agent, 1)["position"]
+    for turn in range(40):
+        last = world.deploy(agent, 2 - turn % 2)["position"]
+    with Events(server.admin, environment=HERE, after=position) as events:
+        told = events.next()
+        assert (told["event"], told["id"]) == ("refetch", last)
+        new = world.deploy(agent, 2)["position"]
+        assert events.next()["id"] == new
 
 
 def test_a_position_that_is_not_in_the_ring(admin, world):
