@@ -40,6 +40,13 @@ int route_find(const char *method, const char *path, struct arena *arena, struct
 int request_params(const struct route *route, struct http_request *request, json_t **ret, bool *ret_dry_run,
                    struct err *err) MUST_CHECK;
 
+#define REQUEST_DEPTH_MAX 40 /* the envelope around a configuration of depth 32 */
+/* UNSUPPORTED_MEDIA unless the body is said, or not denied, to be JSON. */
+int request_media(struct http_request *request, struct err *err) MUST_CHECK;
+
+/* Whether the client says that it has the entity of that tag, so that 304 answers. */
+bool request_has(const struct http_request *request, const char *etag);
+
 /* Who asks, from the request's headers. Borrowed from the snapshot. UNAUTHENTICATED. */
 int request_principal(struct api *api, struct http_request *request, const struct snapshot *snapshot,
                       struct principal *ret, struct err *err) MUST_CHECK;
@@ -58,8 +65,17 @@ enum http_verdict memory_answer(struct api *api, const struct route *route, cons
 /* What is left of them for a control thread: the past, and whole snapshots. */
 void memory_control(struct api *api, const struct route *route, const struct principal *principal,
                     struct http_request *request, struct http_response *response);
-/* GET /v1/resolve/{agent}, the hot path, past router and JSON. False: not such a request, go the common way. */
+/* Resolving (resolve.c). The hot path, past router and table; false: go the common way. */
 bool resolve_quickly(struct api *api, struct http_request *request, struct http_response *response);
+/* The common way. RESOLVE_PAST: it is about the past, which a control thread answers by resolve_past(). */
+#define RESOLVE_PAST 1
+int resolve_answer(const struct op *op, const json_t *params, const struct principal *principal,
+                   const struct snapshot *snapshot, struct http_request *request, struct http_response *response,
+                   struct err *err) MUST_CHECK;
+int resolve_past(struct api *api, const struct op *op, const json_t *params, const struct principal *principal,
+                 struct http_request *request, struct http_response *response, struct err *err) MUST_CHECK;
+/* The error for an outcome of resolve(). */
+int resolve_missing(int outcome, const char *agent, struct slice environment, struct err *err);
 /* The environment of a question: named, or the key's only one. */
 int question_environment(const struct principal *principal, const char *named, struct slice *ret,
                          struct err *err) MUST_CHECK;

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define BODY_DEPTH_MAX 40 /* the envelope around a configuration of depth 32 */
-
 static int add_param(json_t *params, const struct op_param *param, const char *name, const char *text,
                      struct err *err) {
     json_t *value = NULL;
@@ -62,7 +60,7 @@ static bool takes_body(const struct op *op) {
     return false;
 }
 
-static int check_media(struct http_request *request, struct err *err) {
+int request_media(struct http_request *request, struct err *err) {
     static const char json[] = "application/json";
     const char *type = http_header(request, "Content-Type");
     if (!type) return 0;
@@ -80,10 +78,10 @@ static int add_body_params(const struct op *op, struct http_request *request, js
         return err_set(err, ERR_BAD_REQUEST, "%s takes no body", op->name);
     }
     if (!body.len) return 0; /* whatever is required will be found missing */
-    int r = check_media(request, err);
+    int r = request_media(request, err);
     if (r < 0) return r;
     _cleanup_(json_decrefp) json_t *value = NULL;
-    r = json_parse(body.ptr, body.len, BODY_DEPTH_MAX, &value, err);
+    r = json_parse(body.ptr, body.len, REQUEST_DEPTH_MAX, &value, err);
     if (r < 0) return r;
     return ops_params_from_body(op, value, params, err);
 }
@@ -104,6 +102,27 @@ int request_params(const struct route *route, struct http_request *request, json
     if (r < 0) return r;
     *ret = TAKE_PTR(params);
     return 0;
+}
+
+/* ---- what the client has already ---- */
+
+static const char *opaque_tag(const char *tag) {
+    return strncmp(tag, "W/", 2) ? tag : tag + 2;
+}
+
+/* If-None-Match is a list; weak and strong tags compare alike (RFC 9110, 13.1.2). */
+bool request_has(const struct http_request *request, const char *etag) {
+    const char *list = http_header(request, "If-None-Match");
+    if (!list || !etag || strcmp(http_method(request), "GET")) return false;
+    const char *wanted = opaque_tag(etag);
+    size_t len = strlen(wanted);
+    while (*(list += strspn(list, " \t,"))) {
+        list = opaque_tag(list);
+        size_t item = strcspn(list, " \t,");
+        if (item == len && !memcmp(list, wanted, len)) return true;
+        list += item;
+    }
+    return false;
 }
 
 /* ---- who asks ---- */
