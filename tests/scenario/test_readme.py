@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tour in README.md is what a reader will see: its commands run here, and their output is compared.
 
-After a wanted change SERIN_UPDATE=1 writes what is printed now into the page.
+After a wanted change SERIN_UPDATE_GOLDEN=1 writes what is printed now into the page.
 """
 import os
 import re
@@ -44,7 +44,7 @@ def test_the_tour(make_server, tmp_path):
     blocks = BLOCK.findall(text)
     assert len(blocks) >= 5
     printed = [run_block(block, env, tmp_path) for block in blocks]
-    if os.environ.get("SERIN_UPDATE"):
+    if os.environ.get("SERIN_UPDATE_GOLDEN"):
         for block, now in zip(blocks, printed):
             text = text.replace(block, now, 1)
         README.write_text(text)
