@@ -6,6 +6,8 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -112,24 +114,20 @@ def drop_rights():
 
 @pytest.mark.skipif(not ROOT, reason="needs root to start the server as another user")
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_read_only_store(make_server, tmp_path, what):
+def test_a_read_only_store(make_server, what):
     world, _ = with_story(make_server)
-    server = world.server
-    server.stop()
-    # The binary and the folder must be within reach of the other user, but not writable.
-    for path in [server.folder, *server.folder.parents]:
-        if path.is_relative_to(tmp_path.parent.parent.parent) and path != path.parent:
-            os.chmod(path, 0o755)
-    program = server.folder / "serin-copy"
-    shutil.copy(BINARY, program)
-    os.chmod(server.store, 0o444)
-    if what == "file":
-        os.chmod(server.folder, 0o777)
-    before = server.store.read_bytes()
-    done = subprocess.run([str(program), "serve", "--log-format", "json", *store_arguments(server)], cwd="/",
-                          env=clean_env("/nonexistent"), capture_output=True, text=True, timeout=30, preexec_fn=drop_rights)
-    assert done.returncode == 1 and "store_read_only" in done.stderr and "serin.db" in done.stderr, done
-    assert server.store.read_bytes() == before
+    world.server.stop()
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o777 if what == "file" else 0o755)
+        store, program = Path(place, "serin.db"), Path(place, "serin")
+        shutil.copy(world.server.store, store)
+        shutil.copy(BINARY, program)
+        os.chmod(store, 0o444)
+        before = store.read_bytes()
+        done = subprocess.run([program, "serve", "--log-format", "json", "--store", f"sqlite:{store}", "--listen", "127.0.0.1:0"], cwd="/",
+                              env=clean_env("/nonexistent"), capture_output=True, text=True, timeout=30, preexec_fn=drop_rights)
+        assert done.returncode == 1 and "store_read_only" in done.stderr and "serin.db" in done.stderr, done
+        assert store.read_bytes() == before
 
 
 def mount(*arguments):
