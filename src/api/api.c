@@ -235,17 +235,14 @@ static void log_failure(struct api *api, const struct op *op, const struct err *
 /* A memory operation that had to wait for its position, or that is too big for a worker. */
 static int answer_memory(struct api *api, const struct route *route, const struct principal *principal,
                          struct http_request *request, struct http_response *response, struct err *err) {
-    if (route->op->kind == OP_STREAM) {
-        struct snapshot *snapshot = publisher_get(api->options.publisher);
-        int r = open_stream(api, route, principal, snapshot, request, response, err);
-        snapshot_unref(snapshot);
-        return r;
-    }
     struct snapshot *snapshot = publisher_get(api->options.publisher);
-    if (memory_answer(api, route, principal, snapshot, request, response) == HTTP_CONTROL)
+    int r = 0;
+    if (route->op->kind == OP_STREAM)
+        r = open_stream(api, route, principal, snapshot, request, response, err);
+    else if (memory_answer(api, route, principal, snapshot, request, response) == HTTP_CONTROL)
         memory_control(api, route, principal, request, response);
     snapshot_unref(snapshot);
-    return 0;
+    return r;
 }
 
 static void answer_on_control(struct api *api, const struct route *route, const struct principal *principal,

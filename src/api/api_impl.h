@@ -67,8 +67,8 @@ void memory_control(struct api *api, const struct route *route, const struct pri
                     struct http_request *request, struct http_response *response);
 /* Resolving (resolve.c). The hot path, past router and table; false: go the common way. */
 bool resolve_quickly(struct api *api, struct http_request *request, struct http_response *response);
-/* The common way. RESOLVE_PAST: it is about the past, which a control thread answers by resolve_past(). */
-#define RESOLVE_PAST 1
+/* The common way. ANSWER_IS_PAST: it is about the past, which a control thread answers by resolve_past(). */
+#define ANSWER_IS_PAST 1
 int resolve_answer(const struct op *op, const json_t *params, const struct principal *principal,
                    const struct snapshot *snapshot, struct http_request *request, struct http_response *response,
                    struct err *err) MUST_CHECK;

@@ -53,7 +53,7 @@ enum http_verdict memory_answer(struct api *api, const struct route *route, cons
         return HTTP_CONTROL;
     if (r == 0 && (route->op->id == OP_resolve || route->op->id == OP_resolve_get))
         r = resolve_answer(route->op, params, principal, snapshot, request, response, &err);
-    if (r == RESOLVE_PAST) return HTTP_CONTROL;
+    if (r == ANSWER_IS_PAST) return HTTP_CONTROL;
     if (r == 0 && route->op->id == OP_whoami) {
         struct str body = STR_INIT;
         write_whoami(principal, snapshot, &body);
@@ -66,28 +66,23 @@ enum http_verdict memory_answer(struct api *api, const struct route *route, cons
 
 /* ---- whole snapshots ---- */
 
-struct entries {
-    struct jw *jw;
-};
-
 static int write_entry(void *ctx, const struct snapshot_entry *entry) {
-    struct entries *entries = ctx;
+    struct jw *jw = ctx;
     char name[NAME_MAX_LEN + 1];
     struct str text = STR_INIT;
     snprintf(name, sizeof(name), "%.*s", (int)entry->agent.len, entry->agent.ptr);
     snapshot_entry_write(entry, &text);
-    if (text.failed) entries->jw->out->failed = true;
-    jw_raw(entries->jw, name, str_slice(&text));
+    if (text.failed) jw->out->failed = true;
+    jw_raw(jw, name, str_slice(&text));
     str_deinit(&text);
-    return entries->jw->out->failed ? -ERR_NO_MEMORY : 0;
+    return jw->out->failed ? -ERR_NO_MEMORY : 0;
 }
 
 static int write_entries(const struct snapshot *snapshot, const char *environment, const char *agent, struct jw *jw,
                          struct err *err) {
-    struct entries entries = {.jw = jw};
-    if (!agent) return snapshot_each(snapshot, environment, write_entry, &entries) < 0 ? err_no_memory(err) : 0;
+    if (!agent) return snapshot_each(snapshot, environment, write_entry, jw) < 0 ? err_no_memory(err) : 0;
     const struct snapshot_entry *entry = snapshot_find(snapshot, slice_of(environment), slice_of(agent));
-    if (entry) return write_entry(&entries, entry) < 0 ? err_no_memory(err) : 0;
+    if (entry) return write_entry(jw, entry) < 0 ? err_no_memory(err) : 0;
     bool known = snapshot_has_agent(snapshot, slice_of(agent));
     return resolve_missing(known ? RESOLVE_NOT_DEPLOYED : RESOLVE_NO_AGENT, agent, slice_of(environment), err);
 }

@@ -169,7 +169,7 @@ int resolve_answer(const struct op *op, const json_t *params, const struct princ
     struct asked asked;
     int r = read_asked(op, params, &asked, err);
     if (r < 0) return r;
-    return asked.at ? RESOLVE_PAST : resolve_now(&asked, principal, snapshot, request, response, err);
+    return asked.at ? ANSWER_IS_PAST : resolve_now(&asked, principal, snapshot, request, response, err);
 }
 
 int resolve_past(struct api *api, const struct op *op, const json_t *params, const struct principal *principal,

@@ -136,7 +136,9 @@ int op_key_create_apply(struct op_run *run, struct store_tx *tx, struct err *err
 }
 
 void op_key_create_answer(struct op_run *run, struct jw *jw) {
-    write_key_members(jw, &((struct key_plan *)run->plan)->key);
+    const struct key_plan *plan = run->plan;
+    write_key_members(jw, &plan->key);
+    if (!run->to_keep && !run->call->dry_run) jw_text(jw, "key", plan->text);
 }
 
 void op_key_create_detail(struct op_run *run, struct jw *jw) {
@@ -145,10 +147,6 @@ void op_key_create_detail(struct op_run *run, struct jw *jw) {
     jw_text(jw, "name", key->name);
     jw_text(jw, "role", role_name(key->role));
     jw_raw(jw, "environments", slice_of(key->environments));
-}
-
-const char *run_secret(const struct op_run *run) {
-    return ((struct key_plan *)run->plan)->text;
 }
 
 /* ---- revoke ---- */
@@ -213,7 +211,6 @@ void op_key_revoke_detail(struct op_run *run, struct jw *jw) {
 /* ---- the first key ---- */
 
 struct bootstrap {
-    struct ops *ops;
     struct key key;
     struct arena arena;
 };
@@ -261,7 +258,6 @@ static int check_bootstrap_text(const char *text, struct err *err) {
 
 int ops_bootstrap(struct ops *ops, const char *text, char ret_text[AUTH_KEY_TEXT_SIZE], struct err *err) {
     struct bootstrap bootstrap = {
-        .ops = ops,
         .key = {.id = AUTH_BOOTSTRAP_ID,
                 .name = "bootstrap",
                 .role = ROLE_ADMIN,

@@ -50,10 +50,6 @@ void live_listen(struct live *live, live_listener listener, void *ctx) {
     live->listener_ctx = ctx;
 }
 
-struct publisher *live_publisher(struct live *live) {
-    return live->options.publisher;
-}
-
 /* One catching up: an edit of the current snapshot, and what it was told. */
 struct step {
     struct live *live;

@@ -37,7 +37,6 @@ void live_listen(struct live *live, live_listener listener, void *ctx);
 int live_catch_up(struct live *live, struct err *err) MUST_CHECK;
 /* Waits until the snapshot is at or past `position`, at most `microseconds`. 0, or UNAVAILABLE. Blocks: not on a worker. */
 int live_wait(struct live *live, struct position position, int64_t microseconds, struct err *err) MUST_CHECK;
-struct publisher *live_publisher(struct live *live);
 
 /* Puts what the store says of one ref as of `seq` (0 = now) into the edit. STORE_NONE when nothing was served there. */
 int live_load_entry(struct store_tx *tx, struct snapshot_edit *edit, const char *agent, const char *environment,

@@ -40,7 +40,7 @@ int ops_permit(const struct op *op, const struct principal *principal, const jso
         return r;
     }
 
-    /* environment_put and key_create name environments that need not exist; they check for themselves. */
+    /* key_create takes a list too and looks at each name itself. */
     const char *environment = json_get_text(params, "environment");
     if (environment && op->scope == OP_ANY && op->id != OP_key_create &&
         !principal_sees(principal, slice_of(environment))) {
@@ -87,16 +87,16 @@ static int recall_answer(struct op_run *run, struct store_tx *tx, struct err *er
     return 1;
 }
 
-static void write_answer(struct op_run *run, bool remembered) {
+static void write_answer(struct op_run *run, bool to_keep) {
     struct op_call *call = run->call;
     char position[POSITION_TEXT_SIZE];
     position_text(call->position, position);
 
+    run->to_keep = to_keep;
     str_clear(&call->body);
     struct jw jw = JW_INIT(&call->body);
     jw_object(&jw, NULL);
     op_impl(call->op->id)->answer(run, &jw);
-    if (call->op->id == OP_key_create && !remembered && !call->dry_run) jw_text(&jw, "key", run_secret(run));
     jw_text(&jw, "position", position);
     if (call->dry_run) jw_bool(&jw, "dry_run", true);
     jw_end_object(&jw);

@@ -15,6 +15,7 @@ struct op_run {
     void *plan;     /* what check found out, for apply and answer */
     bool unchanged; /* set by check: the world is as wished; apply is not called */
     bool created;   /* set by check: answers the table's status, else 200 */
+    bool to_keep;   /* the answer is written for the store, to be repeated: without secrets */
 
     /* taken before apply */
     struct position position;
@@ -94,8 +95,6 @@ int current_ref(struct op_run *run, struct store_tx *tx, const char *agent, cons
 /* What every environment serves for an agent. */
 int refs_of_agent(struct op_run *run, struct store_tx *tx, const char *agent, struct deployment **ret,
                   size_t *ret_count, struct err *err) MUST_CHECK;
-/* The secret of the key that key_create made. */
-const char *run_secret(const struct op_run *run);
 /* A new id in the run's arena. */
 int run_uuid(struct op_run *run, const char **ret, struct err *err) MUST_CHECK;
 /* The move that goes back from `current` (rollback.c); NOTHING_BEFORE. Fills version, previous, kind and restores of *ret. */

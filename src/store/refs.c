@@ -98,18 +98,6 @@ int store_ref_at(struct store_tx *tx, const char *agent, const char *environment
     return tx_one(tx, stmt, read_deployment, arena, ret, err);
 }
 
-int store_deployment_get(struct store_tx *tx, const char *agent, const char *environment, int64_t seq,
-                         struct arena *arena, struct deployment *ret, struct err *err) {
-    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
-
-    int r = tx_prepare(tx, SELECT_DEPLOYMENTS "WHERE d.agent = $1 AND d.environment = $2 AND d.seq = $3", &stmt, err);
-    if (r < 0) return r;
-    db_bind_text(stmt, 1, agent);
-    db_bind_text(stmt, 2, environment);
-    db_bind_int(stmt, 3, seq);
-    return tx_one(tx, stmt, read_deployment, arena, ret, err);
-}
-
 int store_deployment_of(struct store_tx *tx, const char *agent, const char *environment, int64_t version,
                         int64_t max_seq, struct arena *arena, struct deployment *ret, struct err *err) {
     _cleanup_(db_resetp) struct db_stmt *stmt = NULL;

@@ -4,8 +4,8 @@
  * can be rebuilt from them. One sequence orders all changes: the head row is locked first in each change.
  *
  * Writing goes through store_write(): callers that come while a transaction is being committed are carried
- * out together in the next one, each under its own savepoint (group commit), so that one client waits for one
- * fsync and sixteen clients share it. A callback may therefore run on another caller's thread; its caller waits meanwhile.
+ * out together in the next one (group commit), so that one client waits for one fsync and sixteen clients share it; one that
+ * fails is undone without its neighbours (redo.c). A callback may therefore run on another caller's thread; its caller waits meanwhile.
  * After a commit that was not certain (UNKNOWN_OUTCOME) every caller of that transaction gets this code.
  *
  * A struct store may be used by any number of threads. A struct store_tx belongs to the callback it was given to.
@@ -125,9 +125,6 @@ int store_deployment_add(struct store_tx *tx, const struct deployment *deploymen
 /* Newest first, seq < before (0 = from the newest). environment NULL = all of them. */
 int store_deployments(struct store_tx *tx, const char *agent, const char *environment, int64_t before, size_t limit,
                       struct arena *arena, struct deployment **ret, size_t *ret_count, struct err *err) MUST_CHECK;
-/* The deployment with exactly this seq. */
-int store_deployment_get(struct store_tx *tx, const char *agent, const char *environment, int64_t seq,
-                         struct arena *arena, struct deployment *ret, struct err *err) MUST_CHECK;
 /* The newest deployment of that version there with seq <= max_seq (0 = any). */
 int store_deployment_of(struct store_tx *tx, const char *agent, const char *environment, int64_t version,
                         int64_t max_seq, struct arena *arena, struct deployment *ret, struct err *err) MUST_CHECK;

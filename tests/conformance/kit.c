@@ -451,3 +451,22 @@ void kit_verify_chain(struct kit *kit) {
     struct sha256 hash = {0};
     kit_read(kit, chain_fn, &hash);
 }
+
+int kit_setup(void **state, enum kit_driver driver) {
+    struct kit *kit = malloc(sizeof *kit);
+
+    if (!kit) return -1;
+    kit_init(kit, driver);
+    *state = kit;
+    return kit_open(kit);
+}
+
+int kit_teardown(void **state) {
+    kit_deinit(*state);
+    free(*state);
+    return 0;
+}
+
+void kit_ok(struct kit *kit, int r) {
+    if (r != 0) fail_msg("answered %d: %s", r, kit->err.message);
+}

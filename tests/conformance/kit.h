@@ -52,6 +52,12 @@ int kit_begin(struct store_tx *tx, struct kit_change *change, struct err *err);
 int kit_end(struct store_tx *tx, const struct kit_change *change, const char *operation, const char *agent,
             const char *environment, struct err *err);
 
+/* A kit of its own for each test: *state is a struct kit with its store open. */
+int kit_setup(void **state, enum kit_driver driver);
+int kit_teardown(void **state);
+/* The test fails unless `r` is 0. */
+void kit_ok(struct kit *kit, int r);
+
 int kit_agent(struct kit *kit, const char *name, const char *description);
 int kit_environment(struct kit *kit, const char *name, bool is_protected);
 /* A version whose configuration holds `text`; makes the number from the newest one. */

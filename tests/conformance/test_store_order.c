@@ -10,22 +10,7 @@
 static enum kit_driver driver;
 
 static int setup(void **state) {
-    struct kit *kit = malloc(sizeof *kit);
-
-    if (!kit) return -1;
-    kit_init(kit, driver);
-    *state = kit;
-    return kit_open(kit);
-}
-
-static int teardown(void **state) {
-    kit_deinit(*state);
-    free(*state);
-    return 0;
-}
-
-static void ok(struct kit *kit, int r) {
-    if (r != 0) fail_msg("answered %d: %s", r, kit->err.message);
+    return kit_setup(state, driver);
 }
 
 static void assert_position(struct position position, int64_t epoch, int64_t seq) {
@@ -53,19 +38,19 @@ static void time_never_goes_back(void **state) {
     struct kit *kit = *state;
     int64_t first, second, third;
 
-    ok(kit, kit_agent(kit, "a", ""));
+    kit_ok(kit, kit_agent(kit, "a", ""));
     kit_head(kit, &first);
     assert_int_equal(first, KIT_START);
     clock_fake_set_wall(&kit->clock, KIT_START - 24 * HOUR);
-    ok(kit, kit_agent(kit, "b", ""));
+    kit_ok(kit, kit_agent(kit, "b", ""));
     kit_head(kit, &second);
     assert_int_equal(second, first + 1);
     kit_reopen(kit);
-    ok(kit, kit_agent(kit, "c", ""));
+    kit_ok(kit, kit_agent(kit, "c", ""));
     kit_head(kit, &third);
     assert_int_equal(third, first + 2);
     clock_fake_set_wall(&kit->clock, KIT_START + HOUR);
-    ok(kit, kit_agent(kit, "d", ""));
+    kit_ok(kit, kit_agent(kit, "d", ""));
     assert_position(kit_head(kit, &third), 1, 4);
     assert_int_equal(third, KIT_START + HOUR);
     kit_verify_chain(kit);
@@ -98,7 +83,7 @@ static void a_moment_has_a_position(void **state) {
     for (int i = 0; i < 37; i++) {
         char name[8];
         snprintf(name, sizeof name, "a%d", i);
-        ok(kit, kit_agent(kit, name, "")); /* seq i + 1 at START + i hours */
+        kit_ok(kit, kit_agent(kit, name, "")); /* seq i + 1 at START + i hours */
         clock_fake_advance(&kit->clock, HOUR);
     }
     assert_int_equal(seq_at(kit, KIT_START - 1), -STORE_NONE);
@@ -136,14 +121,14 @@ static void epochs_tell_histories_apart(void **state) {
 
     assert_true(known(kit, 1, 0));
     assert_false(known(kit, 1, 1));
-    ok(kit, kit_agent(kit, "a", ""));
-    ok(kit, kit_agent(kit, "b", ""));
+    kit_ok(kit, kit_agent(kit, "a", ""));
+    kit_ok(kit, kit_agent(kit, "b", ""));
     assert_true(known(kit, 1, 2));
     assert_false(known(kit, 1, 3));
     assert_false(known(kit, 2, 2));
     assert_false(known(kit, 0, 1));
 
-    ok(kit, store_epoch_begin(kit->store, "restored from a backup", &kit->err));
+    kit_ok(kit, store_epoch_begin(kit->store, "restored from a backup", &kit->err));
     assert_position(kit_head(kit, NULL), 2, 3);
     assert_true(known(kit, 1, 2));
     assert_false(known(kit, 1, 3)); /* the tail that was lost */
@@ -151,10 +136,10 @@ static void epochs_tell_histories_apart(void **state) {
     assert_true(known(kit, 2, 3));
     assert_false(known(kit, 2, 4));
     kit_reopen(kit);
-    ok(kit, kit_agent(kit, "c", ""));
+    kit_ok(kit, kit_agent(kit, "c", ""));
     assert_position(kit_head(kit, NULL), 2, 4);
     kit_verify_chain(kit);
-    ok(kit, store_epoch_begin(kit->store, "again", &kit->err));
+    kit_ok(kit, store_epoch_begin(kit->store, "again", &kit->err));
     assert_true(known(kit, 2, 4));
     assert_false(known(kit, 2, 5));
     assert_true(known(kit, 3, 5));
@@ -213,7 +198,7 @@ static void a_change_that_breaks_the_rules_leaves_nothing(void **state) {
         {NOTHING_DONE, 0},
     };
 
-    ok(kit, kit_agent(kit, "first", ""));
+    kit_ok(kit, kit_agent(kit, "first", ""));
     struct sha256 before = kit_fingerprint(kit);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         enum breach breach = cases[i].breach;
@@ -221,7 +206,7 @@ static void a_change_that_breaks_the_rules_leaves_nothing(void **state) {
         struct sha256 after = kit_fingerprint(kit);
         assert_memory_equal(&before, &after, sizeof before);
     }
-    ok(kit, kit_agent(kit, "second", ""));
+    kit_ok(kit, kit_agent(kit, "second", ""));
     assert_position(kit_head(kit, NULL), 1, 2);
 }
 
@@ -275,20 +260,20 @@ static void every_change_tells_what_it_touched(void **state) {
     struct kit_release release = {
         .id = "r-1", .environment = "prod", .agents = {"b", "a"}, .versions = {1, 1}, .previous = {0, 1}};
 
-    ok(kit, kit_environment(kit, "prod", false));          /* 1 */
-    ok(kit, kit_agent(kit, "a", ""));                      /* 2 */
-    ok(kit, kit_agent(kit, "b", ""));                      /* 3 */
-    ok(kit, kit_push(kit, "a", "one"));                    /* 4 */
-    ok(kit, kit_push(kit, "b", "one"));                    /* 5 */
-    ok(kit, kit_deploy(kit, "a", "prod", 1, 0));           /* 6 */
-    ok(kit, kit_release(kit, &release));                   /* 7: two refs */
-    ok(kit, kit_hold(kit, "a", "prod", true));             /* 8 */
-    ok(kit, kit_hold(kit, "a", "prod", false));            /* 9 */
-    ok(kit, kit_override(kit, "b", "prod", "vip", 1));     /* 10 */
-    ok(kit, kit_override_remove(kit, "b", "prod", "vip")); /* 11 */
-    ok(kit, kit_key(kit, "k-1", ROLE_ADMIN));              /* 12 */
-    ok(kit, kit_key_revoke(kit, "k-1"));                   /* 13 */
-    ok(kit, kit_answer(kit, "once", "{}"));                /* 14: nothing that a snapshot shows */
+    kit_ok(kit, kit_environment(kit, "prod", false));          /* 1 */
+    kit_ok(kit, kit_agent(kit, "a", ""));                      /* 2 */
+    kit_ok(kit, kit_agent(kit, "b", ""));                      /* 3 */
+    kit_ok(kit, kit_push(kit, "a", "one"));                    /* 4 */
+    kit_ok(kit, kit_push(kit, "b", "one"));                    /* 5 */
+    kit_ok(kit, kit_deploy(kit, "a", "prod", 1, 0));           /* 6 */
+    kit_ok(kit, kit_release(kit, &release));                   /* 7: two refs */
+    kit_ok(kit, kit_hold(kit, "a", "prod", true));             /* 8 */
+    kit_ok(kit, kit_hold(kit, "a", "prod", false));            /* 9 */
+    kit_ok(kit, kit_override(kit, "b", "prod", "vip", 1));     /* 10 */
+    kit_ok(kit, kit_override_remove(kit, "b", "prod", "vip")); /* 11 */
+    kit_ok(kit, kit_key(kit, "k-1", ROLE_ADMIN));              /* 12 */
+    kit_ok(kit, kit_key_revoke(kit, "k-1"));                   /* 13 */
+    kit_ok(kit, kit_answer(kit, "once", "{}"));                /* 14: nothing that a snapshot shows */
 
     struct touches_query all = touches(kit, 0, 100);
     assert_int_equal(all.count, 14);
@@ -343,9 +328,9 @@ static int audit_fn(void *arg, struct store_tx *tx, struct err *err) {
 static void the_audit_is_a_chain_read_by_cursor(void **state) {
     struct kit *kit = *state;
 
-    ok(kit, kit_agent(kit, "a", ""));
-    ok(kit, kit_environment(kit, "prod", true));
-    ok(kit, kit_push(kit, "a", "one"));
+    kit_ok(kit, kit_agent(kit, "a", ""));
+    kit_ok(kit, kit_environment(kit, "prod", true));
+    kit_ok(kit, kit_push(kit, "a", "one"));
     kit_read(kit, audit_fn, kit);
     kit_verify_chain(kit);
 }
@@ -353,25 +338,25 @@ static void the_audit_is_a_chain_read_by_cursor(void **state) {
 /* ---- rebuilding ---- */
 
 static void tell_a_story(struct kit *kit) {
-    ok(kit, kit_environment(kit, "prod", false));
-    ok(kit, kit_environment(kit, "staging", false));
-    ok(kit, kit_environment(kit, "prod", true));
-    ok(kit, kit_agent(kit, "a", "one"));
-    ok(kit, kit_agent(kit, "b", "two"));
-    ok(kit, kit_push(kit, "a", "one"));
-    ok(kit, kit_push(kit, "a", "two"));
-    ok(kit, kit_agent(kit, "a", "new words"));
-    ok(kit, kit_push(kit, "b", "one"));
-    ok(kit, kit_deploy(kit, "a", "prod", 2, 0));
-    ok(kit, kit_deploy(kit, "a", "prod", 1, 2));
-    ok(kit, kit_deploy(kit, "b", "staging", 1, 0));
-    ok(kit, kit_hold(kit, "a", "prod", true));
-    ok(kit, kit_hold(kit, "b", "prod", true));
-    ok(kit, kit_hold(kit, "b", "prod", false));
-    ok(kit, kit_override(kit, "a", "prod", "vip", 1));
-    ok(kit, kit_override(kit, "a", "prod", "old", 1));
-    ok(kit, kit_override(kit, "a", "prod", "vip", 2));
-    ok(kit, kit_override_remove(kit, "a", "prod", "old"));
+    kit_ok(kit, kit_environment(kit, "prod", false));
+    kit_ok(kit, kit_environment(kit, "staging", false));
+    kit_ok(kit, kit_environment(kit, "prod", true));
+    kit_ok(kit, kit_agent(kit, "a", "one"));
+    kit_ok(kit, kit_agent(kit, "b", "two"));
+    kit_ok(kit, kit_push(kit, "a", "one"));
+    kit_ok(kit, kit_push(kit, "a", "two"));
+    kit_ok(kit, kit_agent(kit, "a", "new words"));
+    kit_ok(kit, kit_push(kit, "b", "one"));
+    kit_ok(kit, kit_deploy(kit, "a", "prod", 2, 0));
+    kit_ok(kit, kit_deploy(kit, "a", "prod", 1, 2));
+    kit_ok(kit, kit_deploy(kit, "b", "staging", 1, 0));
+    kit_ok(kit, kit_hold(kit, "a", "prod", true));
+    kit_ok(kit, kit_hold(kit, "b", "prod", true));
+    kit_ok(kit, kit_hold(kit, "b", "prod", false));
+    kit_ok(kit, kit_override(kit, "a", "prod", "vip", 1));
+    kit_ok(kit, kit_override(kit, "a", "prod", "old", 1));
+    kit_ok(kit, kit_override(kit, "a", "prod", "vip", 2));
+    kit_ok(kit, kit_override_remove(kit, "a", "prod", "old"));
 }
 
 static void spoil_derived(struct kit *kit) {
@@ -395,31 +380,31 @@ static void rebuilding_changes_nothing(void **state) {
     tell_a_story(kit);
     struct position head = kit_head(kit, NULL);
     struct sha256 before = kit_fingerprint(kit);
-    ok(kit, store_rebuild(kit->store, &kit->err));
+    kit_ok(kit, store_rebuild(kit->store, &kit->err));
     after = kit_fingerprint(kit);
     assert_memory_equal(&before, &after, sizeof before);
     assert_position(kit_head(kit, NULL), head.epoch, head.seq);
 
     spoil_derived(kit);
-    ok(kit, store_derived_hash(kit->store, &spoilt, &kit->err));
-    ok(kit, store_rebuild(kit->store, &kit->err));
+    kit_ok(kit, store_derived_hash(kit->store, &spoilt, &kit->err));
+    kit_ok(kit, store_rebuild(kit->store, &kit->err));
     after = kit_fingerprint(kit);
     assert_memory_equal(&before, &after, sizeof before);
-    ok(kit, store_derived_hash(kit->store, &after, &kit->err));
+    kit_ok(kit, store_derived_hash(kit->store, &after, &kit->err));
     assert_memory_not_equal(&spoilt, &after, sizeof after);
 }
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_new_store_is_empty_and_has_a_schema, setup, teardown),
-        cmocka_unit_test_setup_teardown(time_never_goes_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_moment_has_a_position, setup, teardown),
-        cmocka_unit_test_setup_teardown(epochs_tell_histories_apart, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_change_that_breaks_the_rules_leaves_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(readers_cannot_write, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_change_tells_what_it_touched, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_audit_is_a_chain_read_by_cursor, setup, teardown),
-        cmocka_unit_test_setup_teardown(rebuilding_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_new_store_is_empty_and_has_a_schema, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(time_never_goes_back, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(a_moment_has_a_position, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(epochs_tell_histories_apart, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(a_change_that_breaks_the_rules_leaves_nothing, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(readers_cannot_write, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(every_change_tells_what_it_touched, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(the_audit_is_a_chain_read_by_cursor, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(rebuilding_changes_nothing, setup, kit_teardown),
     };
 
     if (argc != 2) return 2;

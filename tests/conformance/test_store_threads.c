@@ -13,22 +13,7 @@
 static enum kit_driver driver;
 
 static int setup(void **state) {
-    struct kit *kit = malloc(sizeof *kit);
-
-    if (!kit) return -1;
-    kit_init(kit, driver);
-    *state = kit;
-    return kit_open(kit);
-}
-
-static int teardown(void **state) {
-    kit_deinit(*state);
-    free(*state);
-    return 0;
-}
-
-static void ok(struct kit *kit, int r) {
-    if (r != 0) fail_msg("answered %d: %s", r, kit->err.message);
+    return kit_setup(state, driver);
 }
 
 struct writer {
@@ -106,7 +91,7 @@ static void failing_neighbours_do_no_harm(void **state) {
     assert_int_equal(kit_head(kit, NULL).seq, WRITERS * (PUSHES + 1));
     kit_read(kit, check_agents, NULL);
     struct sha256 before = kit_fingerprint(kit);
-    ok(kit, store_rebuild(kit->store, &kit->err));
+    kit_ok(kit, store_rebuild(kit->store, &kit->err));
     struct sha256 after = kit_fingerprint(kit);
     assert_memory_equal(&before, &after, sizeof before);
 }
@@ -154,11 +139,11 @@ static void no_update_is_lost(void **state) {
     struct kit *kit = *state;
     struct writer writers[8];
 
-    ok(kit, kit_agent(kit, "a", ""));
+    kit_ok(kit, kit_agent(kit, "a", ""));
     for (int i = 1; i <= 3; i++) {
         char text[8];
         snprintf(text, sizeof text, "%d", i);
-        ok(kit, kit_push(kit, "a", text));
+        kit_ok(kit, kit_push(kit, "a", text));
     }
     for (size_t i = 0; i < ARRAY_LEN(writers); i++)
         start(kit, &writers[i], i, move_ref);
@@ -259,10 +244,10 @@ static void readers_share_the_pool(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(failing_neighbours_do_no_harm, setup, teardown),
-        cmocka_unit_test_setup_teardown(no_update_is_lost, setup, teardown),
-        cmocka_unit_test_setup_teardown(readers_see_whole_changes, setup, teardown),
-        cmocka_unit_test_setup_teardown(readers_share_the_pool, setup, teardown),
+        cmocka_unit_test_setup_teardown(failing_neighbours_do_no_harm, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(no_update_is_lost, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(readers_see_whole_changes, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(readers_share_the_pool, setup, kit_teardown),
     };
 
     if (argc != 2) return 2;
