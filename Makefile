@@ -4,7 +4,7 @@
 PREFIX ?= /usr/local
 BUILD := build
 
-.PHONY: build run test lint bench fuzz install clean help
+.PHONY: build run test lint bench fuzz soak install clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -30,6 +30,9 @@ bench: ## figures, each beside a named peer measured in the same run
 fuzz: ## fuzz what reads bytes from outside; SECONDS_EACH=60
 	@tools/install-deps build test
 	@tools/fuzz $(or $(SECONDS_EACH),60)
+
+soak: ## the long forms of the proofs: hours; see tools/soak
+	@tools/soak
 
 install: build ## to DESTDIR and PREFIX
 	@meson configure $(BUILD) --prefix=$(PREFIX)
