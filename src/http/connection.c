@@ -66,6 +66,7 @@ static struct http_connection *connection_new(struct http_server *server, struct
     connection->server = server;
     connection->mhd = mhd;
     connection->fd = info->connect_fd;
+    connection->worker = pthread_self();
     connection->request.connection = connection;
     connection->wake.mhd = mhd;
     connection->end_looked_for = INT64_MIN;

@@ -7,6 +7,9 @@
 #include "http/http_impl.h"
 
 #include <string.h>
+#include <sys/socket.h>
+
+#define COMPLAINT "Error processing request" /* how libmicrohttpd begins when it refuses a request */
 
 /* An unchangeable text to its callers, but the request's own memory: cutting it behind the '?' keeps libmicrohttpd from splitting
  * the query into records, which costs time for every request and, when the records do not fit, leaves the parser in a state in
@@ -57,6 +60,51 @@ static enum MHD_Result refuse_and_close(struct http_request *request, const stru
     watch_linger(connection->server, connection->fd);
     answer_write_now(request);
     return MHD_NO;
+}
+
+/* Of this worker, with a complete head that no callback has seen: only its own worker moves a connection to there and away. */
+static struct http_connection *find_complained(struct http_server *server) {
+    struct http_connection *found = NULL;
+    pthread_mutex_lock(&server->lock);
+    for (size_t fd = 0; fd < server->table_size && !found; fd++) {
+        struct http_connection *connection = server->table[fd];
+        if (connection && pthread_equal(connection->worker, pthread_self()) &&
+            atomic_load(&connection->phase) == PHASE_RECEIVING && connection->request.step == STEP_HEADERS &&
+            MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE))
+            found = connection;
+    }
+    pthread_mutex_unlock(&server->lock);
+    return found;
+}
+
+static void explain_complaint(const struct http_connection *connection, struct err *err) {
+    const char *length = MHD_lookup_connection_value(connection->mhd, MHD_HEADER_KIND, "Content-Length");
+    size_t digits = length ? strspn(length, "0123456789") : 0;
+    int64_t number;
+    if (length && (digits == 0 || length[digits])) {
+        (void)err_set(err, ERR_BAD_REQUEST, "Content-Length is no number");
+        err_at(err, "Content-Length");
+    } else if (length && !text_to_int(length, 0, INT64_MAX, &number)) {
+        (void)err_set(err, ERR_TOO_LARGE, "the body is larger than %zu bytes", connection->server->options.body_limit);
+        err_at(err, "Content-Length");
+    } else {
+        (void)err_set(err, ERR_HEADERS_TOO_LARGE, "the headers take too much of the memory set aside for them");
+        err_at(err, "headers");
+    }
+}
+
+/* libmicrohttpd complains before it answers. What it finds between the last header and the first callback it answers with two
+ * heads; it is answered here, and the socket shut so that its own answer goes nowhere. */
+void exchange_complaint(void *ctx, const char *format, va_list arguments) {
+    if (strncmp(format, COMPLAINT, sizeof(COMPLAINT) - 1) != 0) return;
+    struct http_connection *connection = find_complained(ctx);
+    if (!connection) return;
+    struct err err = ERR_INIT;
+    explain_complaint(connection, &err);
+    connection->request.method =
+        MHD_HTTP_METHOD_GET; /* not told yet; a body behind HEAD harms nobody, for this is the end */
+    (void)refuse_and_close(&connection->request, &err);
+    (void)shutdown(connection->fd, SHUT_WR);
 }
 
 static enum MHD_Result take_headers(struct http_request *request, const char *version) {

@@ -116,6 +116,7 @@ struct http_connection {
     struct http_server *server;
     struct MHD_Connection *mhd;
     int fd;
+    pthread_t worker;
     _Atomic int phase;         /* enum http_phase */
     _Atomic int64_t since;     /* the server's coarse time at which the phase began */
     _Atomic uint64_t requests; /* written by the worker only */
@@ -221,6 +222,8 @@ void *exchange_begin(void *server, const char *target, struct MHD_Connection *mh
 enum MHD_Result exchange_step(void *server, struct MHD_Connection *mhd, const char *url, const char *method,
                               const char *version, const char *data, size_t *data_size, void **context);
 void exchange_completed(void *server, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code);
+/* What libmicrohttpd would write into its log. */
+void exchange_complaint(void *server, const char *format, va_list arguments);
 
 /* answer.c */
 void answer_begin(struct http_request *request);

@@ -7,8 +7,10 @@
  * two readers could understand differently; answer.c and stream.c write.
  *
  * What libmicrohttpd answers by itself, before anything of ours is called and in its own words: a request line or header without
- * its separators, an HTTP version other than 1.x, a Content-Length that is no number, chunks that are malformed (400, 505), a head
- * that does not fit into the connection's memory (431, 414). It closes the connection each time.
+ * its separators, an HTTP version other than 1.x, chunks that are malformed (400, 505), a head that does not fit into the
+ * connection's memory (431, 414), a chunk's first line that does not (500). It closes the connection each time. A Content-Length
+ * that is no number, and cookies that do not fit, it would answer with two heads, the second as the body of the first:
+ * exchange_complaint() answers in its place.
  *
  * Chunked bodies are read by libmicrohttpd more leniently than the standard allows (bare LF, any extension), so a connection ends
  * after a chunked request: whatever a client and a proxy before us read differently is then never taken for a next request.
@@ -48,12 +50,12 @@ static int daemon_start(struct http_server *server, struct err *err) {
         {MHD_OPTION_END, 0, NULL},
     };
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK, 0, connection_admit,
-        server, exchange_step, server, MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_NOTIFY_CONNECTION,
-        connection_notify, server, MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, server, MHD_OPTION_NOTIFY_COMPLETED,
-        exchange_completed, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_limit, MHD_OPTION_CONNECTION_LIMIT,
-        connections_for_workers(options), MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ERROR_LOG,
+        0, connection_admit, server, exchange_step, server, MHD_OPTION_EXTERNAL_LOGGER, exchange_complaint, server,
+        MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
+        MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, server, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_limit,
+        MHD_OPTION_CONNECTION_LIMIT, connections_for_workers(options), MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
     if (!server->daemon) return err_set(err, ERR_INTERNAL, "cannot start the HTTP server");
     return 0;
 }

@@ -590,6 +590,43 @@ static void test_nul_bytes(void **state) {
     http_server_stop(world.server, 1000);
 }
 
+/* libmicrohttpd would answer these with two heads, the second as the body of the first. */
+static void test_lengths_that_are_no_numbers_are_refused_in_one_answer(void **state) {
+    static const struct {
+        const char *length;
+        int status;
+    } wrong[] = {
+        {"", 400}, {"-1", 400}, {"+3", 400}, {"3 3", 400}, {"3, 3", 400}, {"0x3", 400}, {"99999999999999999999", 413}};
+    struct world world = world_new();
+    world.options.workers = 2;
+    start(&world);
+    int others[8];
+    for (size_t i = 0; i < 8; i++) {
+        others[i] = client_connect(world.server);
+        client_text(others[i], "POST /other HTTP/1.1\r\nHost: x\r\n");
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct str ask = STR_INIT;
+        str_printf(&ask, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %s\r\n\r\nabc", wrong[i].length);
+        int fd = client_connect(world.server);
+        char *body = client_ask(fd, ask.data, wrong[i].status);
+        assert_non_null(strstr(body, err_name(wrong[i].status == 413 ? ERR_TOO_LARGE : ERR_BAD_REQUEST)));
+        assert_null(strstr(body, "HTTP/1.1"));
+        assert_true(client_closed(fd, 3000));
+        close(fd);
+        free(body);
+        str_deinit(&ask);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        expect(others[i], "Content-Length: 2\r\n\r\nok", "POST /other  {-} <127.0.0.1> ok");
+        close(others[i]);
+    }
+    struct http_stats stats;
+    http_server_stats(world.server, &stats);
+    assert_int_equal(stats.refused_framing + stats.refused_limit, sizeof(wrong) / sizeof(wrong[0]));
+    http_server_stop(world.server, 1000);
+}
+
 /* ---- the server ---- */
 
 static void test_slot_lives_as_long_as_its_connection(void **state) {
@@ -690,6 +727,7 @@ int main(void) {
         cmocka_unit_test(test_connection_limits),
         cmocka_unit_test(test_requests_that_two_readers_read_differently),
         cmocka_unit_test(test_nul_bytes),
+        cmocka_unit_test(test_lengths_that_are_no_numbers_are_refused_in_one_answer),
         cmocka_unit_test(test_slot_lives_as_long_as_its_connection),
         cmocka_unit_test(test_stats),
         cmocka_unit_test(test_addresses),

@@ -4,6 +4,7 @@
 
 A refused request must be answered once, with an error, and the connection must end: what stands behind it is never taken for
 a next request, because that is what smuggling needs. A sound one must be understood the same however it arrives.
+tests/scenario/test_framing.py sends the refused ones to a real server; the sound ones need one that says what it understood:
 
     tests/http/framing_probe.py build/tests/http/http-echo-server
 """
@@ -14,7 +15,8 @@ import subprocess
 import sys
 
 NEXT = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
-STATUS = re.compile(rb"^HTTP/1\.1 (\d\d\d) ", re.M)
+STATUS = re.compile(rb"HTTP/1\.1 (\d\d\d) ")
+LENGTH = re.compile(rb"\r\nContent-Length: (\d+)(?:\r|$)")
 
 
 def head(*lines, method=b"GET", target=b"/victim", version=b"HTTP/1.1", host=True):
@@ -68,6 +70,10 @@ def bad_headers():
     for size in range(3900, 4200, 7):  # about where the parser's buffer grows
         yield b"folded, long", head(b"X: " + b"a" * size + b"\r\n b")
         yield b"folded, long", head(b"X: " + b"a" * size, b"Y: b\r\n c")
+    for count in (101, 200, 2000):
+        yield b"too many headers", head(*[b"X: y"] * count)
+    yield b"headers too large", head(b"X: " + b"a" * 100000)
+    yield b"cookies that do not fit", head(b"Cookie: " + b"; ".join(b"a%d=b" % i for i in range(800)))
     yield b"folded first", head(b" X: y", host=False)
     yield b"folded first", head(b" X: y")
     for byte in list(range(0, 9)) + list(range(10, 32)) + [127]:
@@ -94,7 +100,7 @@ def bad_headers():
 
 
 def bad_lines():
-    for target in (b"victim", b"*", b"", b"http://x/victim", b"//x\x00", b"/a b", b"/a\tb", b"/a\x00b", b"/\x7f", b"/a\rb", b"/#f", b"/%", b"/%4", b"/%zz",
+    for target in (b"victim", b"*", b"", b"http://x/victim", b"HTTP://x", b"https://x:443/victim", b"//x\x00", b"/a b", b"/a\tb", b"/a\x00b", b"/\x7f", b"/a\rb", b"/#f", b"/%", b"/%4", b"/%zz",
                    b"/%00", b"/?%00", b"/?a=%", b"/%ff", b"/%c0%af", b"/%ed%a0%80", b"/%f5%80%80%80", b"/\xff", b"/?\xc3", b"/?a=%c3&b=%a4",
                    b"x:80", b"?a", b"\\victim"):
         yield b"target " + target, head(target=target)
@@ -111,6 +117,7 @@ def bad_chunks():
 
     for size in (b"-1", b"+3", b"0x3", b" 3", b"3 ", b"g", b"", b";x", b"3\t", b"3\x00", b"ffffffffffffffffff", b"10000000000000003", b"3.0", b"_3"):
         yield b"chunk size " + size, chunked(size + b"\r\nabc\r\n0\r\n\r\n")
+    yield b"chunk size of many digits", chunked(b"0" * 20000 + b"3\r\nabc\r\n0\r\n\r\n")
     yield b"chunk longer than its size", chunked(b"3\r\nabcd\r\n0\r\n\r\n")
     yield b"chunk without its end", chunked(b"3\r\nabc0\r\n\r\n")
     yield b"chunk ended by CR", chunked(b"3\r\nabc\r0\r\n\r\n")
@@ -138,15 +145,22 @@ SOUND = [
 ]
 
 
+def is_one_answer(got):
+    """One head that says that this is the end, and just as much body as it promises."""
+    answer, _, body = got.partition(b"\r\n\r\n")
+    length = LENGTH.search(answer)
+    return b"\r\nConnection: close" in answer and length and int(length[1]) == len(body)
+
+
 class Probe:
-    def __init__(self, program):
-        self.process = subprocess.Popen([program], stdout=subprocess.PIPE)
-        host, port = self.process.stdout.readline().decode().strip().rsplit(":", 1)
-        self.address, self.faults, self.count = (host, int(port)), 0, 0
+    def __init__(self, address, behind=NEXT, sign=b"/smuggled"):
+        """`sign` stands in the answer to `behind`, the request that is hidden behind each."""
+        host, port = address.rsplit(":", 1)
+        self.address, self.behind, self.sign = (host, int(port)), behind, sign
+        self.faults, self.count = [], 0
 
     def fault(self, what, sent, got):
-        self.faults += 1
-        print(f"{what}\n  sent {sent!r}\n  got  {got!r}")
+        self.faults.append(f"{what}\n  sent {repr(sent)[:2000]}\n  got  {repr(got)[:2000]}")
 
     def talk(self, pieces, close=False):
         """Everything the server says to these pieces until it closes; None when it does not close."""
@@ -171,18 +185,27 @@ class Probe:
     def refused(self, name, request):
         """The end of the client's bytes is shown to the server, so that one that waits for more of a request ends too."""
         self.count += 1
-        got = self.talk([request + NEXT], close=True)
+        name, got = name.decode(errors="replace"), self.talk([request + self.behind], close=True)
         statuses = STATUS.findall(got or b"")
-        if got is None or b"/smuggled" in got or any(not status.startswith((b"4", b"5")) for status in statuses):
-            self.fault(f"{name.decode(errors='replace')}: not refused", request, got)
-        elif len(set(statuses)) > 1:
-            self.fault(f"{name.decode(errors='replace')}: two answers", request, got)
+        if got is None or self.sign in got or any(not status.startswith((b"4", b"5")) for status in statuses):
+            self.fault(f"{name}: not refused", request, got)
+        elif len(statuses) > 1:
+            self.fault(f"{name}: two answers", request, got)
+        elif got and not is_one_answer(got):
+            self.fault(f"{name}: no sound answer", request, got)
 
     def lenient(self, request):
         self.count += 1
-        got = self.talk([request + NEXT], close=True)
-        if got is None or b"/smuggled" in got or len(STATUS.findall(got)) > 1:
+        got = self.talk([request + self.behind], close=True)
+        if got is None or self.sign in got or len(STATUS.findall(got)) > 1:
             self.fault("the connection goes on after a chunked request", request, got)
+
+    def unclear(self):
+        for group in REFUSED:
+            for name, request in group():
+                self.refused(name, request)
+        for request in LENIENT:
+            self.lenient(request)
 
     def sound(self, request, body, pieces):
         self.count += 1
@@ -190,12 +213,7 @@ class Probe:
         if got is None or body not in got or b"path /last" not in got or STATUS.findall(got) != [b"200", b"200"]:
             self.fault("a sound request is not understood", pieces, got)
 
-    def run(self):
-        for group in REFUSED:
-            for name, request in group():
-                self.refused(name, request)
-        for request in LENIENT:
-            self.lenient(request)
+    def clear(self):
         chance = random.Random(1)
         for request, body in SOUND:
             self.sound(request, body, [request])
@@ -206,23 +224,20 @@ class Probe:
                 self.sound(request, body, [request[a:b] for a, b in zip([0, *cuts], [*cuts, len(request)])])
         self.sound(SOUND[0][0], SOUND[0][1], [b"\r\n" + SOUND[0][0]])  # one empty line before a request is harmless
 
-    def end(self):
-        self.process.terminate()
-        code = self.process.wait()
-        if code != 0:
-            self.faults += 1
-            print(f"the server ended with {code}")
-        print(f"{self.count} requests, {self.faults} faults")
-        return 1 if self.faults else 0
-
 
 def main():
-    probe = Probe(sys.argv[1])
+    process = subprocess.Popen([sys.argv[1]], stdout=subprocess.PIPE)
     try:
-        probe.run()
+        probe = Probe(process.stdout.readline().decode().strip())
+        probe.unclear()
+        probe.clear()
     finally:
-        code = probe.end()
-    sys.exit(code)
+        process.terminate()
+        code = process.wait()
+    if code != 0:
+        probe.faults.append(f"the server ended with {code}")
+    print("\n".join([*probe.faults, f"{probe.count} requests, {len(probe.faults)} faults"]))
+    sys.exit(bool(probe.faults))
 
 
 if __name__ == "__main__":
