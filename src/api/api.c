@@ -10,14 +10,24 @@
 #define AFTER_WAIT_US (2 * 1000000)
 #define IDEMPOTENCY_KEY_MAX 255
 
+static int start_hub(struct api *api, struct err *err) {
+    const struct hub_options options = {
+        .ring = api->options.stream_ring,
+        .limit = api->options.streams,
+        .keepalive_us = api->options.stream_keepalive_s * INT64_C(1000000),
+        .clock = api->options.ops->clock,
+    };
+    return hub_new(&options, &api->hub, err);
+}
+
 int api_new(const struct api_options *options, struct api **ret, struct err *err) {
     struct api *api = calloc(1, sizeof(*api));
     if (!api) return err_no_memory(err);
     api->options = *options;
-    int r = hub_new(options->stream_ring, options->ops->clock, options->stream_keepalive_s * INT64_C(1000000),
-                    &api->hub, err);
+    int r = start_hub(api, err);
+    if (r == 0) r = quota_new(options->ops->clock, options->requests_per_key, &api->quota, err);
     if (r < 0) {
-        free(api);
+        (void)api_free(api);
         return r;
     }
     api_openapi(&api->openapi);
@@ -29,6 +39,7 @@ int api_new(const struct api_options *options, struct api **ret, struct err *err
 struct api *api_free(struct api *api) {
     if (!api) return NULL;
     hub_free(api->hub);
+    quota_free(api->quota);
     str_deinit(&api->openapi);
     free(api);
     return NULL;
@@ -36,6 +47,10 @@ struct api *api_free(struct api *api) {
 
 void api_serve(struct api *api, const struct http_server *server) {
     atomic_store(&api->server, server);
+}
+
+void api_limit_keys(struct api *api, unsigned requests_per_key) {
+    quota_set(api->quota, requests_per_key);
 }
 
 void api_tick(struct api *api) {
@@ -149,6 +164,7 @@ static enum http_verdict answer_on_worker(struct api *api, const struct route *r
     struct principal principal;
     struct position after;
     int r = request_principal(api, request, snapshot, &principal, &err);
+    if (r == 0) r = request_quota(api, &principal, &err);
     if (r == 0) r = after_position(request, &after, &err);
     if (r == 0) r = ops_permit(route->op, &principal, NULL, &err);
     if (r == 0 && (route->op->kind == OP_READ || route->op->kind == OP_CHANGE)) return HTTP_CONTROL;

@@ -15,7 +15,9 @@ struct api_options {
     struct ops *ops;
     struct publisher *publisher;
     size_t stream_ring;          /* changes kept for streams that resume */
+    size_t streams;              /* open at once */
     unsigned stream_keepalive_s; /* a comment on a silent stream */
+    unsigned requests_per_key;   /* a second; 0 = no limit */
     unsigned waiters;            /* requests that may wait for a position at once: they keep control threads busy */
 };
 
@@ -26,6 +28,8 @@ struct api *api_free(struct api *api);
 struct http_handler api_handler(struct api *api);
 /* The server whose figures /metrics shows. Set once, after it was started. */
 void api_serve(struct api *api, const struct http_server *server);
+/* A new limit in force. Any thread. */
+void api_limit_keys(struct api *api, unsigned requests_per_key);
 /* Once a second, from one thread: silent streams get their comment; a snapshot that is behind is tried again. */
 void api_tick(struct api *api);
 /* Begins the end: /readyz answers 503 and streams are ended. */

@@ -4,6 +4,7 @@
 #define SERIN_API_API_IMPL_H
 
 #include "api/api.h"
+#include "api/quota.h"
 #include "api/stream.h"
 #include "base/jw.h"
 
@@ -14,11 +15,12 @@
 struct api {
     struct api_options options;
     struct hub *hub;
+    struct quota *quota;
     struct str openapi;
     _Atomic(const struct http_server *) server; /* NULL until it was started */
     _Atomic bool draining;
     _Atomic uint64_t answers[OP_COUNT_][STATUS_CLASSES];
-    _Atomic uint64_t refused_keys;
+    _Atomic uint64_t refused_keys, over_quota;
     _Atomic unsigned waiting; /* requests that wait for a position */
 };
 
@@ -50,6 +52,9 @@ bool request_has(const struct http_request *request, const char *etag);
 /* Who asks, from the request's headers. Borrowed from the snapshot. UNAUTHENTICATED. */
 int request_principal(struct api *api, struct http_request *request, const struct snapshot *snapshot,
                       struct principal *ret, struct err *err) MUST_CHECK;
+
+/* Counts a request of a key that was found right, once for each request. TOO_MANY_REQUESTS. */
+int request_quota(struct api *api, const struct principal *principal, struct err *err) MUST_CHECK;
 
 /* The answer in the form of RFC 9457. `call` may be NULL. */
 void problem_answer(const struct err *err, const struct op_call *call, struct http_response *response);

@@ -10,7 +10,8 @@
 /* Everything that metrics.def names. */
 struct figures {
     struct position position;
-    uint64_t agents, refs, streams, events, refused_keys, resident;
+    uint64_t agents, refs, refused_keys, over_quota, requests_per_key, resident;
+    struct hub_stats hub;
     struct http_stats http;
 };
 
@@ -33,9 +34,10 @@ static void collect(struct api *api, struct figures *ret) {
         .refs = snapshot_entry_count(borrow.snapshot),
     };
     publisher_return(api->options.publisher, borrow);
-    ret->streams = hub_streams(api->hub);
-    ret->events = hub_events(api->hub);
+    hub_stats(api->hub, &ret->hub);
     ret->refused_keys = atomic_load_explicit(&api->refused_keys, memory_order_relaxed);
+    ret->over_quota = atomic_load_explicit(&api->over_quota, memory_order_relaxed);
+    ret->requests_per_key = quota_limit(api->quota);
     ret->resident = resident_bytes();
     const struct http_server *server = atomic_load(&api->server);
     if (server) http_server_stats(server, &ret->http);
@@ -58,6 +60,28 @@ static void write_answers(struct api *api, struct str *out) {
         }
 }
 
+static void write_limits(const struct figures *figures, struct str *out) {
+    const struct {
+        const char *name;
+        uint64_t limit, refused;
+    } limits[] = {
+#define METRIC(...)
+#define LIMIT(setting, limit, refused, help) {setting, (uint64_t)figures->limit, figures->refused},
+#include "api/metrics.def"
+#undef LIMIT
+#undef METRIC
+    };
+    str_add_text(out,
+                 "# HELP serin_limit Limits in force, named as their settings; 0 = none\n# TYPE serin_limit gauge\n");
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+        str_printf(out, "serin_limit{name=\"%s\"} %llu\n", limits[i].name, (unsigned long long)limits[i].limit);
+    str_add_text(out, "# HELP serin_limit_refused_total How often a limit refused or ended something\n# TYPE "
+                      "serin_limit_refused_total counter\n");
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+        str_printf(out, "serin_limit_refused_total{name=\"%s\"} %llu\n", limits[i].name,
+                   (unsigned long long)limits[i].refused);
+}
+
 void metrics_answer(struct api *api, struct http_response *response) {
     struct figures figures;
     collect(api, &figures);
@@ -67,8 +91,11 @@ void metrics_answer(struct api *api, struct http_response *response) {
                "gauge\nserin_build_info{version=\"%s\"} 1\n",
                SERIN_VERSION);
 #define METRIC(name, type, help, value) write_metric(out, name, type, help, (uint64_t)figures.value);
+#define LIMIT(...)
 #include "api/metrics.def"
+#undef LIMIT
 #undef METRIC
+    write_limits(&figures, out);
     write_answers(api, out);
     response->status = 200;
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -183,6 +183,14 @@ int request_principal(struct api *api, struct http_request *request, const struc
     return r;
 }
 
+int request_quota(struct api *api, const struct principal *principal, struct err *err) {
+    if (quota_take(api->quota, principal->id)) return 0;
+    atomic_fetch_add_explicit(&api->over_quota, 1, memory_order_relaxed);
+    int r = err_set(err, ERR_TOO_MANY_REQUESTS, "this key may make %u requests a second", quota_limit(api->quota));
+    err_at(err, "Authorization");
+    return r;
+}
+
 int question_environment(const struct principal *principal, const char *named, struct slice *ret, struct err *err) {
     const char *own = principal_own_environment(principal);
     *ret = slice_of(named ? named : own);

@@ -135,8 +135,9 @@ bool resolve_quickly(struct api *api, struct http_request *request, struct http_
     struct publisher_borrow borrow = publisher_borrow(api->options.publisher);
     int r = request_principal(api, request, borrow.snapshot, &principal, NULL);
     if (r == 0) r = resolve_now(&asked, &principal, borrow.snapshot, request, response, NULL);
+    bool over = r == 0 && !quota_take(api->quota, principal.id); /* last: what goes the common way is counted there */
     publisher_return(api->options.publisher, borrow);
-    if (r < 0) return false;
+    if (r < 0 || over) return false;
     count_answer(api, op_get(get ? OP_resolve_get : OP_resolve), response->status);
     return true;
 }

@@ -41,9 +41,7 @@ struct stream {
 
 struct hub {
     pthread_mutex_t lock;
-    const struct clock *clock;
-    int64_t keepalive_us;
-    size_t capacity;
+    struct hub_options options;
     struct event **ring;
     uint64_t first, next;
     struct position floor, newest;
@@ -51,18 +49,19 @@ struct hub {
     size_t environment_count;
     struct stream *streams;
     size_t stream_count;
+    uint64_t refused;
     bool ended;
 };
 
-int hub_new(size_t ring, const struct clock *clock, int64_t keepalive_us, struct hub **ret, struct err *err) {
+int hub_new(const struct hub_options *options, struct hub **ret, struct err *err) {
     struct hub *hub = calloc(1, sizeof(*hub));
-    struct event **slots = calloc(ring, sizeof(*slots));
+    struct event **slots = calloc(options->ring, sizeof(*slots));
     if (!hub || !slots) {
         free(hub);
         free(slots);
         return err_no_memory(err);
     }
-    *hub = (struct hub){.clock = clock, .keepalive_us = keepalive_us, .capacity = ring, .ring = slots};
+    *hub = (struct hub){.options = *options, .ring = slots};
     pthread_mutex_init(&hub->lock, NULL);
     *ret = hub;
     return 0;
@@ -77,7 +76,7 @@ static void event_unref(struct event *event) {
 struct hub *hub_free(struct hub *hub) {
     if (!hub) return NULL;
     for (uint64_t n = hub->first; n < hub->next; n++)
-        event_unref(hub->ring[n % hub->capacity]);
+        event_unref(hub->ring[n % hub->options.ring]);
     pthread_mutex_destroy(&hub->lock);
     free(hub->environments);
     free(hub->ring);
@@ -139,7 +138,7 @@ static struct event *event_new(const struct snapshot *snapshot, const struct sto
 }
 
 static void forget_oldest(struct hub *hub) {
-    struct event *oldest = hub->ring[hub->first % hub->capacity];
+    struct event *oldest = hub->ring[hub->first % hub->options.ring];
     hub->floor = oldest->position;
     event_unref(oldest);
     hub->first++;
@@ -181,8 +180,8 @@ static void add_event(struct hub *hub, struct event *event, struct position posi
         wake_streams(hub, NULL);
         return;
     }
-    if (hub->next - hub->first == hub->capacity) forget_oldest(hub);
-    hub->ring[hub->next++ % hub->capacity] = event;
+    if (hub->next - hub->first == hub->options.ring) forget_oldest(hub);
+    hub->ring[hub->next++ % hub->options.ring] = event;
     note_environment(hub, environment, position);
     wake_streams(hub, environment);
 }
@@ -235,7 +234,7 @@ static struct slice next_piece(struct stream *stream) {
         return str_slice(&stream->own);
     }
     while (stream->cursor < hub->next) {
-        struct event *event = hub->ring[stream->cursor++ % hub->capacity];
+        struct event *event = hub->ring[stream->cursor++ % hub->options.ring];
         if (strcmp(event->environment, stream->environment)) continue;
         stream->current = event;
         event->refs++;
@@ -269,7 +268,7 @@ static ssize_t read_locked(struct stream *stream, char *buffer, size_t max) {
     }
     if (!filled && stream->hub->ended) return -1;
     stream->sleeping = !filled;
-    stream->spoke_at = clock_monotonic(stream->hub->clock);
+    stream->spoke_at = clock_monotonic(stream->hub->options.clock);
     return (ssize_t)filled;
 }
 
@@ -305,8 +304,26 @@ static void place_cursor(struct hub *hub, struct stream *stream, const struct po
         return;
     }
     while (stream->cursor > hub->first &&
-           position_compare(hub->ring[(stream->cursor - 1) % hub->capacity]->position, *after) > 0)
+           position_compare(hub->ring[(stream->cursor - 1) % hub->options.ring]->position, *after) > 0)
         stream->cursor--;
+}
+
+/* Takes the stream into the list; false when that is full. */
+static bool add_stream(struct hub *hub, struct stream *stream, const struct position *after) {
+    pthread_mutex_lock(&hub->lock);
+    bool room = hub->stream_count < hub->options.limit;
+    if (room) {
+        say(stream, "ready", after ? *after : hub->newest);
+        place_cursor(hub, stream, after);
+        stream->next = hub->streams;
+        if (hub->streams) hub->streams->previous = stream;
+        hub->streams = stream;
+        hub->stream_count++;
+    } else {
+        hub->refused++;
+    }
+    pthread_mutex_unlock(&hub->lock);
+    return room;
 }
 
 int hub_open(struct hub *hub, struct slice environment, const struct position *after, struct http_stream **ret,
@@ -316,24 +333,20 @@ int hub_open(struct hub *hub, struct slice environment, const struct position *a
     stream->hub = hub;
     stream->http = (struct http_stream){.ctx = stream, .read = stream_read, .close = stream_close};
     snprintf(stream->environment, sizeof(stream->environment), "%.*s", (int)environment.len, environment.ptr);
-
-    pthread_mutex_lock(&hub->lock);
-    say(stream, "ready", after ? *after : hub->newest);
-    place_cursor(hub, stream, after);
-    stream->next = hub->streams;
-    if (hub->streams) hub->streams->previous = stream;
-    hub->streams = stream;
-    hub->stream_count++;
-    pthread_mutex_unlock(&hub->lock);
+    if (!add_stream(hub, stream, after)) {
+        free(stream);
+        return err_set(err, ERR_TOO_MANY_STREAMS, "%zu streams are open, as many as this server allows",
+                       hub->options.limit);
+    }
     *ret = &stream->http;
     return 0;
 }
 
 void hub_tick(struct hub *hub) {
     pthread_mutex_lock(&hub->lock);
-    int64_t now = clock_monotonic(hub->clock);
+    int64_t now = clock_monotonic(hub->options.clock);
     for (struct stream *stream = hub->streams; stream; stream = stream->next) {
-        if (!stream->sleeping || now - stream->spoke_at < hub->keepalive_us) continue;
+        if (!stream->sleeping || now - stream->spoke_at < hub->options.keepalive_us) continue;
         str_add_text(&stream->own, ": still here\n\n");
         stream->sleeping = false;
         http_stream_wake(stream->http.wake);
@@ -348,16 +361,9 @@ void hub_end(struct hub *hub) {
     pthread_mutex_unlock(&hub->lock);
 }
 
-size_t hub_streams(struct hub *hub) {
+void hub_stats(struct hub *hub, struct hub_stats *ret) {
     pthread_mutex_lock(&hub->lock);
-    size_t count = hub->stream_count;
+    *ret = (struct hub_stats){
+        .streams = hub->stream_count, .limit = hub->options.limit, .events = hub->next, .refused = hub->refused};
     pthread_mutex_unlock(&hub->lock);
-    return count;
-}
-
-uint64_t hub_events(struct hub *hub) {
-    pthread_mutex_lock(&hub->lock);
-    uint64_t count = hub->next;
-    pthread_mutex_unlock(&hub->lock);
-    return count;
 }

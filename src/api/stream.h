@@ -18,19 +18,28 @@
 
 struct hub;
 
-int hub_new(size_t ring, const struct clock *clock, int64_t keepalive_us, struct hub **ret, struct err *err) MUST_CHECK;
+struct hub_options {
+    size_t ring;  /* events that are kept */
+    size_t limit; /* streams open at once */
+    int64_t keepalive_us;
+    const struct clock *clock;
+};
+int hub_new(const struct hub_options *options, struct hub **ret, struct err *err) MUST_CHECK;
 /* No stream may be left. */
 struct hub *hub_free(struct hub *hub);
 /* A live_listener. */
 void hub_changed(void *ctx, const struct snapshot *snapshot, const struct store_touch *touches, size_t count);
 /* The position of the newest change of an environment: what an ETag of its snapshot stands for. */
 struct position hub_environment_position(struct hub *hub, struct slice environment);
-/* A new stream of an environment. `after` NULL: from now on. The stream is owned by the answer that carries it. */
+/* A new stream of an environment. `after` NULL: from now on. The stream is owned by the answer that carries it. TOO_MANY_STREAMS. */
 int hub_open(struct hub *hub, struct slice environment, const struct position *after, struct http_stream **ret,
              struct err *err) MUST_CHECK;
 void hub_tick(struct hub *hub); /* comments on silent streams */
 void hub_end(struct hub *hub);  /* ends all streams; new ones end at once */
-size_t hub_streams(struct hub *hub);
-uint64_t hub_events(struct hub *hub);
+struct hub_stats {
+    size_t streams, limit;
+    uint64_t events, refused; /* refused: streams, because of the limit */
+};
+void hub_stats(struct hub *hub, struct hub_stats *ret);
 
 #endif

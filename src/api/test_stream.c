@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #define RING 4
+#define STREAMS 8
 
 struct http_wake {
     int count;
@@ -29,7 +30,9 @@ static int setup(void **state) {
     snprintf(url, sizeof(url), "sqlite::memory:stream%d", number++);
     struct store_options options = {.url = url};
     world_open(&world, &options);
-    assert_int_equal(hub_new(RING, &world.clock, 15000000, &hub, NULL), 0);
+    const struct hub_options hub_options = {
+        .ring = RING, .limit = STREAMS, .keepalive_us = 15000000, .clock = &world.clock};
+    assert_int_equal(hub_new(&hub_options, &hub, NULL), 0);
     live_listen(world.live, hub_changed, hub);
     world_do(&world, "environment_put", "{'environment':'production'}");
     world_do(&world, "environment_put", "{'environment':'staging'}");
@@ -106,7 +109,9 @@ static void test_changes_come_in_order_and_once(void **state) {
     assert_int_equal(drain(&reader, 4096), 0);
     assert_int_equal(reader.seen.len, 0);
     close_reader(&reader);
-    assert_int_equal(hub_streams(hub), 0);
+    struct hub_stats stats;
+    hub_stats(hub, &stats);
+    assert_int_equal(stats.streams, 0);
 }
 
 static void test_small_reads_give_the_same_bytes(void **state) {
@@ -236,6 +241,30 @@ static void test_the_end_lets_streams_finish(void **state) {
     close_reader(&late);
 }
 
+static void test_no_more_streams_than_the_limit(void **state) {
+    struct reader readers[STREAMS], again;
+    struct http_stream *over;
+    struct hub_stats stats;
+    struct err err = ERR_INIT;
+    for (int i = 0; i < STREAMS; i++)
+        open_reader(&readers[i], "production", NULL);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(hub_open(hub, SLICE_LIT("staging"), NULL, &over, &err), -ERR_TOO_MANY_STREAMS);
+    hub_stats(hub, &stats);
+    assert_int_equal(stats.streams, STREAMS);
+    assert_int_equal(stats.limit, STREAMS);
+    assert_int_equal(stats.refused, 3);
+
+    close_reader(&readers[2]);
+    open_reader(&again, "production", NULL);
+    deploy("a", "production", 1);
+    drain(&again, 4096);
+    assert_int_equal(count_of(&again, "event: change\n"), 1);
+    close_reader(&again);
+    for (int i = 0; i < STREAMS; i++)
+        if (i != 2) close_reader(&readers[i]);
+}
+
 static void test_tags_of_environments(void **state) {
     deploy("a", "production", 1);
     struct position production = hub_environment_position(hub, SLICE_LIT("production"));
@@ -258,6 +287,7 @@ int main(void) {
         TEST(test_an_event_being_sent_outlives_the_ring),
         TEST(test_silent_streams_get_a_comment),
         TEST(test_the_end_lets_streams_finish),
+        TEST(test_no_more_streams_than_the_limit),
         TEST(test_tags_of_environments),
 #undef TEST
     };

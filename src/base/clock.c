@@ -28,6 +28,10 @@ int64_t clock_monotonic(const struct clock *clock) {
     return clock->fake ? atomic_load(&clock->fake_monotonic) : read_system(CLOCK_MONOTONIC);
 }
 
+int64_t clock_monotonic_coarse(const struct clock *clock) {
+    return clock->fake ? atomic_load(&clock->fake_monotonic) : read_system(CLOCK_MONOTONIC_COARSE);
+}
+
 void clock_fake_init(struct clock *clock, int64_t wall) {
     clock->fake = true;
     atomic_init(&clock->fake_wall, wall);

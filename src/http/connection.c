@@ -21,14 +21,15 @@ enum MHD_Result connection_admit(void *ctx, const struct sockaddr *address, sock
     struct http_server *server = ctx;
     const struct http_options *options = &server->options;
     pthread_mutex_lock(&server->lock);
-    bool full = server->open >= options->connections;
+    bool full = server->open >= options->connections, full_address = false;
     if (!full && options->connections_per_address > 0) {
         const struct address_count *count = address_find(server, address);
-        full = count && count->count >= options->connections_per_address;
+        full_address = count && count->count >= options->connections_per_address;
     }
     pthread_mutex_unlock(&server->lock);
-    if (full) atomic_fetch_add_explicit(&server->refused_limit, 1, memory_order_relaxed);
-    return full || atomic_load(&server->stopping) ? MHD_NO : MHD_YES;
+    if (full) server_count_refusal(server, HTTP_LIMIT_CONNECTIONS);
+    if (full_address) server_count_refusal(server, HTTP_LIMIT_ADDRESS);
+    return full || full_address || atomic_load(&server->stopping) ? MHD_NO : MHD_YES;
 }
 
 static bool table_reserve(struct http_server *server, size_t fd) {

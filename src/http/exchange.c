@@ -28,16 +28,27 @@ void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd) 
     return connection;
 }
 
+/* What libmicrohttpd refused in its own words. */
+static void count_own_refusal(struct http_server *server, struct MHD_Connection *mhd) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
+    unsigned status = info ? info->http_status : 0;
+    if (status == MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE || status == MHD_HTTP_URI_TOO_LONG)
+        server_count_refusal(server, HTTP_LIMIT_HEADER);
+    else if (status == MHD_HTTP_CONTENT_TOO_LARGE)
+        server_count_refusal(server, HTTP_LIMIT_BODY);
+    else
+        atomic_fetch_add_explicit(&server->refused_framing, 1, memory_order_relaxed);
+}
+
 void exchange_completed(void *ctx, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code) {
     struct http_server *server = ctx;
     struct http_connection *connection = *context;
     *context = NULL;
     if (!connection) return;
-    /* Refused by libmicrohttpd in its own words: a header, or the chunks. */
     const struct http_request *request = &connection->request;
     if (code == MHD_REQUEST_TERMINATED_WITH_ERROR &&
         (request->step == STEP_HEADERS || (request->step == STEP_BODY && request->chunked))) {
-        atomic_fetch_add_explicit(&server->refused_framing, 1, memory_order_relaxed);
+        count_own_refusal(server, mhd);
         watch_linger(server, connection->fd);
     }
     request_reset(&connection->request);
@@ -45,8 +56,12 @@ void exchange_completed(void *ctx, struct MHD_Connection *mhd, void **context, e
 }
 
 static void count_refusal(struct http_server *server, const struct err *err) {
-    bool limit = err->code == ERR_TOO_LARGE || err->code == ERR_HEADERS_TOO_LARGE;
-    atomic_fetch_add_explicit(limit ? &server->refused_limit : &server->refused_framing, 1, memory_order_relaxed);
+    if (err->code == ERR_TOO_LARGE)
+        server_count_refusal(server, HTTP_LIMIT_BODY);
+    else if (err->code == ERR_HEADERS_TOO_LARGE)
+        server_count_refusal(server, HTTP_LIMIT_HEADER);
+    else
+        atomic_fetch_add_explicit(&server->refused_framing, 1, memory_order_relaxed);
 }
 
 /* Ends the connection with an answer that is written past libmicrohttpd: in the middle of a body it takes none, and behind a
@@ -150,7 +165,7 @@ static enum MHD_Result refuse_with(struct http_request *request, enum err_code c
 static enum MHD_Result refuse_control(struct http_request *request) {
     struct http_server *server = request->connection->server;
     if (atomic_load(&server->stopping)) return refuse_with(request, ERR_UNAVAILABLE, "the server stops");
-    atomic_fetch_add_explicit(&server->control_rejected, 1, memory_order_relaxed);
+    server_count_refusal(server, HTTP_LIMIT_CONTROL_QUEUE);
     return refuse_with(request, ERR_UNAVAILABLE, "too many requests wait already");
 }
 

@@ -7,6 +7,7 @@
  * Refused before any handler sees them (400, connection closed): two Content-Length headers, Content-Length together with
  * Transfer-Encoding, an unknown Transfer-Encoding, folded headers, control bytes in a header's name or value, a missing or second Host in HTTP/1.1.
  * Refused by limits: header (431), body (413), connections (closed at accept), control queue (503 with Retry-After), time (connection closed).
+ * Each is counted by itself, see struct http_stats.
  */
 #ifndef SERIN_HTTP_HTTP_H
 #define SERIN_HTTP_HTTP_H
@@ -113,8 +114,21 @@ const char *http_server_address(const struct http_server *server); /* with the r
 /* No new connections or requests; open requests are finished, streams are ended; after `deadline_ms` what is left is cut. Then frees the server. */
 struct http_server *http_server_stop(struct http_server *server, unsigned deadline_ms);
 
+/* What can refuse or end what a client began. */
+enum http_limit {
+    HTTP_LIMIT_HEADER,
+    HTTP_LIMIT_BODY,
+    HTTP_LIMIT_CONNECTIONS,
+    HTTP_LIMIT_ADDRESS, /* connections_per_address */
+    HTTP_LIMIT_CONTROL_QUEUE,
+    HTTP_LIMIT_REQUEST_TIME,
+    HTTP_LIMIT_IDLE_TIME,
+    HTTP_LIMIT_COUNT_
+};
+
 struct http_stats {
-    uint64_t requests, refused_framing, refused_limit, connections_total, control_rejected, deadline_closed;
+    uint64_t requests, refused_framing, connections_total;
+    uint64_t limit[HTTP_LIMIT_COUNT_], refused[HTTP_LIMIT_COUNT_]; /* each limit, and how often it did */
     uint64_t connections_open, streams_open, control_waiting;
     uint64_t looks; /* how often all connections were looked at for their deadlines */
 };

@@ -185,10 +185,12 @@ struct http_server {
     char dates[DATES][DATE_SIZE];
     _Atomic bool stopping; /* finish what is open */
     _Atomic bool cutting;  /* and now end it */
-    _Atomic uint64_t closed_requests, refused_framing, refused_limit, connections_total, control_rejected,
-        deadline_closed;
-    _Atomic uint64_t streams_open;
+    _Atomic uint64_t closed_requests, refused_framing, connections_total, streams_open;
+    _Atomic uint64_t refused[HTTP_LIMIT_COUNT_];
 };
+
+/* server.c */
+void server_count_refusal(struct http_server *server, enum http_limit limit);
 
 /* connection.c */
 enum MHD_Result connection_admit(void *server, const struct sockaddr *address, socklen_t len);

@@ -113,18 +113,24 @@ const char *http_server_address(const struct http_server *server) {
     return server->address;
 }
 
+void server_count_refusal(struct http_server *server, enum http_limit limit) {
+    atomic_fetch_add_explicit(&server->refused[limit], 1, memory_order_relaxed);
+}
+
 void http_server_stats(const struct http_server *const_server, struct http_stats *ret) {
     struct http_server *server = (struct http_server *)const_server; /* its locks */
+    const struct http_options *options = &server->options;
     *ret = (struct http_stats){
+        .limit = {options->header_limit, options->body_limit, options->connections, options->connections_per_address,
+                  options->control_queue, options->request_timeout_s, options->idle_timeout_s},
         .refused_framing = atomic_load(&server->refused_framing),
-        .refused_limit = atomic_load(&server->refused_limit),
         .connections_total = atomic_load(&server->connections_total),
-        .control_rejected = atomic_load(&server->control_rejected),
-        .deadline_closed = atomic_load(&server->deadline_closed),
         .looks = atomic_load(&server->watch.looks),
         .streams_open = atomic_load(&server->streams_open),
         .control_waiting = control_waiting(&server->pool),
     };
+    for (size_t i = 0; i < HTTP_LIMIT_COUNT_; i++)
+        ret->refused[i] = atomic_load_explicit(&server->refused[i], memory_order_relaxed);
     pthread_mutex_lock(&server->lock);
     ret->requests = atomic_load(&server->closed_requests);
     ret->connections_open = server->open;

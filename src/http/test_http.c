@@ -382,7 +382,7 @@ static void test_body_limit(void **state) {
     expect_refused(&world, "POST /l HTTP/1.1\r\nHost: x\r\nContent-Length: 9223372036854775807\r\n\r\n", 413);
     struct http_stats stats;
     http_server_stats(world.server, &stats);
-    assert_int_equal(stats.refused_limit, 2);
+    assert_int_equal(stats.refused[HTTP_LIMIT_BODY], 2);
     assert_int_equal(stats.refused_framing, 0);
     str_deinit(&ask);
     http_server_stop(world.server, 1000);
@@ -431,6 +431,8 @@ static void test_chunks(void **state) {
 
 static void test_header_limit(void **state) {
     struct world world = world_new();
+    struct http_stats stats;
+    uint64_t refused = 0;
     start(&world);
     for (size_t size = 1000; size <= 20000; size += 500) {
         struct str ask = STR_INIT;
@@ -444,6 +446,7 @@ static void test_header_limit(void **state) {
         assert_true(client_answer(fd, false, &answer));
         if (size <= 6000) assert_int_equal(answer.status, 200);
         if (size >= 7000) assert_int_equal(answer.status, 431);
+        refused += answer.status == 431;
         str_deinit(&answer.body);
         close(fd);
         str_deinit(&ask);
@@ -455,6 +458,9 @@ static void test_header_limit(void **state) {
     str_add_text(&ask, "\r\n");
     expect_refused(&world, ask.data, 431);
     str_deinit(&ask);
+    http_server_stats(world.server, &stats);
+    assert_int_equal(stats.refused[HTTP_LIMIT_HEADER], refused + 1);
+    assert_int_equal(stats.refused_framing, 0);
     http_server_stop(world.server, 1000);
 }
 
@@ -480,7 +486,7 @@ static void wait_for_connections(struct world *world, uint64_t count) {
     while (stats.connections_open != count);
 }
 
-static void check_connection_limit(struct world *world, int limit) {
+static void check_connection_limit(struct world *world, int limit, enum http_limit counted) {
     int fds[10];
     struct http_stats stats;
     start(world);
@@ -497,16 +503,17 @@ static void check_connection_limit(struct world *world, int limit) {
         wait_for_connections(world, 0);
     }
     http_server_stats(world->server, &stats);
-    assert_int_equal(stats.refused_limit, 6);
+    for (enum http_limit i = 0; i < HTTP_LIMIT_COUNT_; i++)
+        assert_int_equal(stats.refused[i], i == counted ? 6 : 0);
     http_server_stop(world->server, 1000);
 }
 
 static void test_connection_limits(void **state) {
     struct world in_all = world_new(), per_address = world_new();
     in_all.options.connections = 7;
-    check_connection_limit(&in_all, 7);
+    check_connection_limit(&in_all, 7, HTTP_LIMIT_CONNECTIONS);
     per_address.options.connections_per_address = 5;
-    check_connection_limit(&per_address, 5);
+    check_connection_limit(&per_address, 5, HTTP_LIMIT_ADDRESS);
 }
 
 /* ---- what is refused ---- */

@@ -234,7 +234,7 @@ static void test_full_queue(void **state) {
         close(fds[i]);
     }
     http_server_stats(world.server, &stats);
-    assert_int_equal(stats.control_rejected, 3);
+    assert_int_equal(stats.refused[HTTP_LIMIT_CONTROL_QUEUE], 3);
     assert_int_equal(stats.control_waiting, 0);
     close(over);
     http_server_stop(world.server, 1000);

@@ -79,10 +79,10 @@ static void pass(struct world *world, int seconds) {
     wait_looks(world->server, 1);
 }
 
-static uint64_t deadline_closed(const struct world *world) {
+static uint64_t refused(const struct world *world, enum http_limit limit) {
     struct http_stats stats;
     http_server_stats(world->server, &stats);
-    return stats.deadline_closed;
+    return stats.refused[limit];
 }
 
 static void wait_for_connections(const struct world *world, uint64_t count) {
@@ -116,7 +116,7 @@ static void test_slow_requests_are_cut(void **state) {
     assert_true(client_closed(headers, 20000));
     assert_true(client_closed(body, 20000));
     assert_true(client_closed(chunks, 20000));
-    assert_int_equal(deadline_closed(&world), 3);
+    assert_int_equal(refused(&world, HTTP_LIMIT_REQUEST_TIME), 3);
     free(client_ask(good, ask, 200)); /* quiet for as long, but between requests */
     pass(&world, 50);
     free(client_ask(good, ask, 200));
@@ -140,7 +140,8 @@ static void test_idle_connections_are_closed(void **state) {
     free(client_ask(used, ask, 200));
     pass(&world, 61);
     assert_true(client_closed(used, 20000));
-    assert_int_equal(deadline_closed(&world), 0);
+    assert_int_equal(refused(&world, HTTP_LIMIT_REQUEST_TIME), 0);
+    assert_int_equal(refused(&world, HTTP_LIMIT_IDLE_TIME), 2);
     close(fresh);
     close(used);
     http_server_stop(world.server, 1000);
@@ -166,7 +167,7 @@ static void test_drip_without_a_request_line(void **state) {
         closed = client_closed(fd, 5);
     }
     assert_true(closed);
-    assert_int_equal(deadline_closed(&world), 1);
+    assert_int_equal(refused(&world, HTTP_LIMIT_REQUEST_TIME), 1);
     close(fd);
     http_server_stop(world.server, 1000);
 }

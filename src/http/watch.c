@@ -89,11 +89,15 @@ static void linger_event(struct http_server *server, size_t i) {
     pthread_mutex_unlock(&server->lock);
 }
 
-/* Unless its worker has begun something else with it since. Both ways: a deadline has passed. */
-static void cut(struct http_connection *connection, int phase, int how) {
-    if (!atomic_compare_exchange_strong(&connection->phase, &phase, PHASE_CUT)) return;
-    if (how == SHUT_RDWR) atomic_fetch_add_explicit(&connection->server->deadline_closed, 1, memory_order_relaxed);
+/* False: its worker has begun something else with it since. */
+static bool cut(struct http_connection *connection, int phase, int how) {
+    if (!atomic_compare_exchange_strong(&connection->phase, &phase, PHASE_CUT)) return false;
     (void)shutdown(connection->fd, how);
+    return true;
+}
+
+static void cut_for(struct http_connection *connection, int phase, int how, enum http_limit limit) {
+    if (cut(connection, phase, how)) server_count_refusal(connection->server, limit);
 }
 
 static uint64_t bytes_received(int fd) {
@@ -121,10 +125,10 @@ static void judge_idle(struct http_connection *connection, int64_t age) {
         return;
     }
     if (age > idle + options->request_timeout_s * SECOND) {
-        cut(connection, PHASE_IDLE, SHUT_RDWR);
+        cut_for(connection, PHASE_IDLE, SHUT_RDWR, HTTP_LIMIT_REQUEST_TIME);
         return;
     }
-    if (is_quiet(connection)) cut(connection, PHASE_IDLE, SHUT_RD);
+    if (is_quiet(connection)) cut_for(connection, PHASE_IDLE, SHUT_RD, HTTP_LIMIT_IDLE_TIME);
 }
 
 /* The worker's edge-triggered epoll does not tell of a client's end that came in with the bytes before it, and libmicrohttpd does
@@ -133,7 +137,7 @@ static void look_for_end(struct http_connection *connection, int phase, int64_t 
     struct pollfd state = {.fd = connection->fd, .events = POLLRDHUP};
     if (connection->end_looked_for == since) return;
     connection->end_looked_for = since;
-    if (poll(&state, 1, 0) > 0) cut(connection, phase, SHUT_RD);
+    if (poll(&state, 1, 0) > 0) (void)cut(connection, phase, SHUT_RD);
 }
 
 static void judge(struct http_connection *connection, int64_t now) {
@@ -145,7 +149,7 @@ static void judge(struct http_connection *connection, int64_t now) {
         return;
     }
     if (phase == PHASE_RECEIVING && age > connection->server->options.request_timeout_s * SECOND)
-        cut(connection, PHASE_RECEIVING, SHUT_RDWR);
+        cut_for(connection, PHASE_RECEIVING, SHUT_RDWR, HTTP_LIMIT_REQUEST_TIME);
 }
 
 static void sweep(struct http_server *server, int64_t now) {

@@ -103,8 +103,12 @@ static void write_metrics_page(FILE *out) {
         out,
         "# Metrics\n\n`GET /metrics`, in the Prometheus text format.\n\n| metric | type | meaning |\n|---|---|---|\n");
 #define METRIC(name, type, help, value) fprintf(out, "| `%s` | %s | %s |\n", name, type, help);
+#define LIMIT(setting, limit, refused, help)                                                                           \
+    fprintf(out, "| `serin_limit_refused_total{name=\"%s\"}` | counter | %s |\n", setting, help);
 #include "api/metrics.def"
+#undef LIMIT
 #undef METRIC
+    fprintf(out, "| `serin_limit{name}` | gauge | Limits in force, named as their settings; 0 = none |\n");
     fprintf(out, "| `serin_answers_total{operation,status}` | counter | Answers by operation and class of status |\n");
     fprintf(out, "| `serin_build_info{version}` | gauge | The running version |\n");
 }

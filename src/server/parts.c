@@ -45,6 +45,7 @@ void parts_reload(struct parts *parts) {
         log_err(&parts->log, LOG_SETTINGS_REFUSED, &err);
     } else {
         set_log(parts);
+        api_limit_keys(parts->api, (unsigned)config_int(parts->config, SETTING_REQUESTS_PER_KEY));
         log_write(&parts->log, LOG_SETTINGS_RELOADED, "settings were read again", "need_restart",
                   restart.data ? restart.data : "", NULL);
     }
@@ -158,6 +159,8 @@ static int make_api(struct parts *parts, struct err *err) {
         .ops = &parts->ops,
         .publisher = parts->publisher,
         .stream_ring = (size_t)config_int(parts->config, SETTING_STREAM_RING),
+        .streams = (size_t)config_int(parts->config, SETTING_STREAMS),
+        .requests_per_key = (unsigned)config_int(parts->config, SETTING_REQUESTS_PER_KEY),
         .waiters = (unsigned)(config_int(parts->config, SETTING_CONTROL_THREADS) + 1) / 2,
         .stream_keepalive_s = (unsigned)config_int(parts->config, SETTING_STREAM_KEEPALIVE),
     };
