@@ -5,6 +5,7 @@
  * the names of agents and environments come from the server, within a short time or not at all.
  */
 #include "cli/cli_impl.h"
+#include "config/config.h"
 
 #include <string.h>
 
@@ -188,13 +189,43 @@ static void offer_arguments(struct completion *completion, const struct command 
     }
 }
 
+/* ---- commands that the server brings along ---- */
+
+static void offer_settings(struct completion *completion) {
+    char flag[SETTING_NAME_SIZE];
+    offer(completion, "--settings", "Reads settings from a file");
+    for (unsigned id = 0; id < SETTING_COUNT_; id++) {
+        const struct setting *setting = setting_get((enum setting_id)id);
+        setting_flag(setting, flag);
+        offer(completion, flag, setting->doc);
+    }
+}
+
+static void offer_local_arguments(struct completion *completion, const struct cli_local *local, const char *last) {
+    static const struct cli_options none = {0};
+    const struct cli_options *options = local->options ? local->options : &none;
+    bool files = local->settings && !strcmp(last, "--settings");
+    if (completion->current[0] == '-') {
+        for (size_t i = 0; i < options->count; i++)
+            if (options->items[i].flag) offer(completion, options->items[i].flag, options->items[i].doc);
+        if (local->settings) offer_settings(completion);
+        return;
+    }
+    for (size_t i = 0; i < options->count; i++)
+        files |= options->items[i].is_file && !options->items[i].flag && last[0] != '-';
+    if (files) str_add_text(&completion->out, FILES_LINE "\n");
+}
+
 int complete(struct cli *cli, int count, char *const *words) {
     struct err err = ERR_INIT;
     int used = 0;
     if (count == 0) return 0;
     struct completion completion = {.cli = cli, .current = words[--count]};
-    const struct command *command = command_find(count, words, &used);
-    if ((!command || used == count) && completion.current[0] != '-') offer_commands(&completion, count, words);
+    const struct cli_local *local = count ? local_find(cli, words[0]) : NULL;
+    if (local) offer_local_arguments(&completion, local, words[count - 1]);
+    const struct command *command = local ? NULL : command_find(count, words, &used);
+    if (!local && (!command || used == count) && completion.current[0] != '-')
+        offer_commands(&completion, count, words);
     if (command) offer_arguments(&completion, command, count - used, words + used);
     int r = cli_write(cli, &completion.out, &err);
     str_deinit(&completion.out);

@@ -112,8 +112,25 @@ static void write_command(const struct command *command, struct page *page) {
 
 /* ---- a command that the server brings along ---- */
 
+static void add_own_option(const struct cli_option *option, struct page *page) {
+    char term[64];
+    const char *flag = option->flag ? option->flag : "", *metavar = option->metavar ? option->metavar : "";
+    snprintf(term, sizeof(term), "%s%s%s", flag, *flag && *metavar ? " " : "", metavar);
+    page_item(page, term, option->doc);
+}
+
+static void add_own_options(const struct cli_options *options, bool flags, struct page *page) {
+    for (size_t i = 0; i < options->count; i++)
+        if (!options->items[i].flag == !flags) add_own_option(&options->items[i], page);
+}
+
+static bool has_arguments(const struct cli_options *options) {
+    for (size_t i = 0; i < options->count; i++)
+        if (!options->items[i].flag) return true;
+    return false;
+}
+
 static void add_settings(struct page *page) {
-    page_heading(page, "Options");
     page_item(page, "--settings FILE", "Reads settings from a file of `name = value` lines");
     for (unsigned id = 0; id < SETTING_COUNT_; id++) {
         const struct setting *setting = setting_get((enum setting_id)id);
@@ -141,10 +158,20 @@ static void write_local(const struct cli_local *local, struct page *page) {
     char name[64], usage[96];
     help_page_name(local->name, name);
     if (page->form == PAGE_MARKDOWN) snprintf(name, sizeof(name), "serin %s", local->name);
-    snprintf(usage, sizeof(usage), "serin %s [options]", local->name);
+    static const struct cli_options none = {0};
+    const struct cli_options *options = local->options ? local->options : &none;
+    int len = snprintf(usage, sizeof(usage), "serin %s", local->name);
+    for (size_t i = 0; i < options->count; i++)
+        if (!options->items[i].flag)
+            len += snprintf(usage + len, sizeof(usage) - (size_t)len, " %s", options->items[i].metavar);
+    snprintf(usage + len, sizeof(usage) - (size_t)len, " [options]");
     page_title(page, name, local->summary ? local->summary : local->name);
     page_usage(page, usage);
     page_text(page, local->help ? local->help : "");
+    if (has_arguments(options)) page_heading(page, "Arguments");
+    add_own_options(options, false, page);
+    if (options->count || local->settings) page_heading(page, "Options");
+    add_own_options(options, true, page);
     if (local->settings) add_settings(page);
     add_lines(local->examples ? local->examples : "", page);
 }

@@ -9,15 +9,22 @@
  */
 #include "db/db_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-int db_open(const char *url, enum db_mode mode, struct db **ret, struct err *err) {
+/* What follows "sqlite:", or NULL with the error set. */
+static const char *sqlite_address(const char *url, struct err *err) {
     static const char sqlite[] = "sqlite:";
 
-    if (strncmp(url, sqlite, sizeof sqlite - 1) == 0) return db_sqlite_open(url + sizeof sqlite - 1, mode, ret, err);
-    int r = err_set(err, ERR_CONFIG, "\"%s\" names no kind of store that this program knows", url);
+    if (strncmp(url, sqlite, sizeof sqlite - 1) == 0) return url + sizeof sqlite - 1;
+    err_set(err, ERR_CONFIG, "\"%s\" names no kind of store that this program knows", url);
     err_remedy(err, "Write the store as sqlite:PATH");
-    return r;
+    return NULL;
+}
+
+int db_open(const char *url, enum db_mode mode, struct db **ret, struct err *err) {
+    const char *address = sqlite_address(url, err);
+    return address ? db_sqlite_open(address, mode, ret, err) : -ERR_CONFIG;
 }
 
 struct db *db_close(struct db *db) {
@@ -83,4 +90,48 @@ int db_commit(struct db *db, struct err *err) {
 
 void db_rollback(struct db *db) {
     db->driver->rollback(db);
+}
+
+int db_backup(struct db *db, const char *path, const struct db_watch *watch, struct err *err) {
+    return db->driver->backup(db, path, watch, err);
+}
+
+int db_check(struct db *db, bool quick, const struct db_watch *watch, struct err *err) {
+    return db->driver->check(db, quick, watch, err);
+}
+
+const char *db_library(void) {
+    return db_sqlite_library();
+}
+
+/* ---- the lock alone ---- */
+
+struct db_lock {
+    struct db_file file;
+};
+
+int db_lock_take(const char *url, struct db_lock **ret, struct err *err) {
+    _cleanup_(db_lock_releasep) struct db_lock *lock = calloc(1, sizeof *lock);
+    const char *address = sqlite_address(url, err);
+
+    if (!lock) return err_no_memory(err);
+    lock->file = DB_FILE_INIT;
+    if (!address) return -ERR_CONFIG;
+    int r = db_file_lock(address, &lock->file, err);
+    if (r == 0) *ret = TAKE_PTR(lock);
+    return r;
+}
+
+struct db_lock *db_lock_release(struct db_lock *lock) {
+    if (lock) db_file_deinit(&lock->file);
+    free(lock);
+    return NULL;
+}
+
+const char *db_lock_path(const struct db_lock *lock) {
+    return lock->file.path;
+}
+
+int db_lock_settle(struct db_lock *lock, struct err *err) {
+    return db_sqlite_settle(lock->file.path, err);
 }

@@ -22,7 +22,9 @@
 struct db;
 struct db_stmt;
 
-enum db_mode { DB_WRITER, DB_READER };
+/* A VISITOR reads a file as it lies there, which nobody may be writing: a backup, a store that is at rest. It takes no lock and makes nothing
+ * beside it. When a log lies beside the file, it is a READER. */
+enum db_mode { DB_WRITER, DB_READER, DB_VISITOR };
 
 /* Opens "sqlite:PATH", "sqlite::memory:NAME" (shared by name inside the process, for tests). A WRITER creates the file (0600). One WRITER
  * may exist a store: it takes a lock that another process's writer finds (STORE_LOCKED, at once). */
@@ -57,6 +59,32 @@ int db_begin(struct db *db,
 int db_commit(struct db *db,
               struct err *err) MUST_CHECK; /* on failure the transaction is gone, except UNKNOWN_OUTCOME */
 void db_rollback(struct db *db);
+
+/* ---- care of the whole ---- */
+
+/* Told now and then by what takes long; `total` is 0 when it is not known. Below 0 ends the work and is passed up. NULL instead of a struct
+ * db_watch: nobody is told. */
+struct db_watch {
+    int (*step)(void *ctx, int64_t done, int64_t total, struct err *err);
+    void *ctx;
+};
+
+/* Copies everything that this READER or VISITOR sees into the empty file at `path`: one moment, whatever is written meanwhile,
+ * when a transaction is open and has read. The copy is one file without a log beside it; making it durable is the caller's work. */
+int db_backup(struct db *db, const char *path, const struct db_watch *watch, struct err *err) MUST_CHECK;
+/* Looks at every page and, unless `quick`, compares indexes with their tables. STORE_CORRUPT with the first thing that is wrong. */
+int db_check(struct db *db, bool quick, const struct db_watch *watch, struct err *err) MUST_CHECK;
+
+/* The writer's lock without a connection, for who replaces the store's file. Makes nothing but the lock file. */
+struct db_lock;
+int db_lock_take(const char *url, struct db_lock **ret, struct err *err) MUST_CHECK;
+struct db_lock *db_lock_release(struct db_lock *lock);
+DEFINE_CLEANUP(struct db_lock *, db_lock_release)
+const char *db_lock_path(const struct db_lock *lock); /* the store's file, absolute and without symbolic links */
+/* Brings the log into the file, so that the file alone is the store. BUSY while another program has it open. */
+int db_lock_settle(struct db_lock *lock, struct err *err) MUST_CHECK;
+
+const char *db_library(void); /* the version of SQLite that is loaded: "3.51.3" */
 
 /* ---- the fault driver: a wrapper whose n-th call fails ---- */
 

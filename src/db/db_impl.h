@@ -15,6 +15,8 @@ struct db_driver {
     int (*exec)(struct db *db, const char *sql, struct err *err);
     int (*begin)(struct db *db, struct err *err);
     int (*commit)(struct db *db, struct err *err);
+    int (*backup)(struct db *db, const char *path, const struct db_watch *watch, struct err *err);
+    int (*check)(struct db *db, bool quick, const struct db_watch *watch, struct err *err);
     void (*rollback)(struct db *db);
 
     void (*bind_int)(struct db_stmt *stmt, int number, int64_t value);
@@ -45,5 +47,16 @@ struct db_file {
 void db_file_deinit(struct db_file *file);
 /* Finds the path; a WRITER also takes the lock at "<path>.lock" and makes the file when it is not there. */
 int db_file_open(const char *path, enum db_mode mode, struct db_file *ret, struct err *err) MUST_CHECK;
+/* Takes the lock as a WRITER does, but makes no store. */
+int db_file_lock(const char *path, struct db_file *ret, struct err *err) MUST_CHECK;
+bool db_file_has_log(const char *path); /* whether "<path>-wal" is there */
+
+/* What SQLite does for the care of a whole store (sqlite_care.c). */
+struct sqlite3;
+enum err_code db_sqlite_class(int extended, int system_errno);
+int db_sqlite_copy(struct sqlite3 *from, const char *path, const struct db_watch *watch, struct err *err) MUST_CHECK;
+int db_sqlite_check(struct sqlite3 *db, bool quick, const struct db_watch *watch, struct err *err) MUST_CHECK;
+int db_sqlite_settle(const char *path, struct err *err) MUST_CHECK;
+const char *db_sqlite_library(void);
 
 #endif

@@ -81,6 +81,16 @@ static int fault_exec(struct db *base, const char *sql, struct err *err) {
     return r == 0 && failing ? fail(db, err) : r;
 }
 
+static int fault_backup(struct db *base, const char *path, const struct db_watch *watch, struct err *err) {
+    struct fault_db *db = fault_of(base);
+    return due(db) ? fail(db, err) : db_backup(db->inner, path, watch, err);
+}
+
+static int fault_check(struct db *base, bool quick, const struct db_watch *watch, struct err *err) {
+    struct fault_db *db = fault_of(base);
+    return due(db) ? fail(db, err) : db_check(db->inner, quick, watch, err);
+}
+
 static int wrap_stmt(struct fault_db *db, struct db_stmt *inner, struct db_stmt **ret, struct err *err) {
     for (struct fault_stmt *stmt = db->stmts; stmt; stmt = stmt->next) {
         if (stmt->inner != inner) continue;
@@ -162,6 +172,8 @@ static const struct db_driver fault_driver = {
     .begin = fault_begin,
     .commit = fault_commit,
     .rollback = fault_rollback,
+    .backup = fault_backup,
+    .check = fault_check,
     .bind_int = fault_bind_int,
     .bind_slice = fault_bind_slice,
     .step = fault_step,

@@ -70,7 +70,7 @@ static enum err_code io_class(int extended, int system_errno) {
     return ERR_STORE_IO;
 }
 
-static enum err_code error_class(int extended, int system_errno) {
+enum err_code db_sqlite_class(int extended, int system_errno) {
     switch (extended & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -98,7 +98,7 @@ static enum err_code error_class(int extended, int system_errno) {
 }
 
 static int sqlite_error(struct sqlite_db *db, struct err *err, const char *doing) {
-    enum err_code code = error_class(sqlite3_extended_errcode(db->handle), sqlite3_system_errno(db->handle));
+    enum err_code code = db_sqlite_class(sqlite3_extended_errcode(db->handle), sqlite3_system_errno(db->handle));
 
     if (db->in_transaction && sqlite3_get_autocommit(db->handle) && !db->lost) db->lost = code;
     int r = err_set(err, code, "%s: %s", doing, sqlite3_errmsg(db->handle));
@@ -288,6 +288,23 @@ static int sqlite_commit(struct db *base, struct err *err) {
     return r;
 }
 
+/* ---- care ---- */
+
+static int at_file(const struct sqlite_db *db, int r, struct err *err) {
+    if (r < 0 && db->file.path && err && !*err->at) err_at(err, "%s", db->file.path);
+    return r;
+}
+
+static int sqlite_backup(struct db *base, const char *path, const struct db_watch *watch, struct err *err) {
+    struct sqlite_db *db = sqlite_of(base);
+    return at_file(db, db_sqlite_copy(db->handle, path, watch, err), err);
+}
+
+static int sqlite_check(struct db *base, bool quick, const struct db_watch *watch, struct err *err) {
+    struct sqlite_db *db = sqlite_of(base);
+    return at_file(db, db_sqlite_check(db->handle, quick, watch, err), err);
+}
+
 /* ---- opening ---- */
 
 static const char *sqlite_engine(const struct db *base) {
@@ -321,13 +338,13 @@ static void configure_library(void) {
 }
 
 static int open_handle(struct sqlite_db *db, const char *name, int flags, struct err *err) {
-    if (sqlite3_open_v2(name, &db->handle, flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                        NULL) != SQLITE_OK)
+    if (!(flags & SQLITE_OPEN_READONLY)) flags |= SQLITE_OPEN_READWRITE;
+    if (sqlite3_open_v2(name, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
         return db->handle ? sqlite_error(db, err, "opening the store") : err_no_memory(err);
     sqlite3_busy_timeout(db->handle, BUSY_WAIT_MS);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    if (db->mode == DB_READER) sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (db->mode != DB_WRITER) sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     return sqlite_exec(&db->base, "PRAGMA foreign_keys = ON; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY", err);
 }
 
@@ -344,7 +361,7 @@ static int pragma_int(struct sqlite_db *db, const char *sql, int64_t *ret, struc
     return r < 0 ? r : 0;
 }
 
-/* Another program's database must not get our tables: an empty one is marked as ours, any other must bear the mark. */
+/* Another program's database must not get our tables: an empty one is marked as ours by the writer, any other must bear the mark. */
 static int claim(struct sqlite_db *db, struct err *err) {
     int64_t id, tables;
 
@@ -352,15 +369,17 @@ static int claim(struct sqlite_db *db, struct err *err) {
     if (r < 0 || id == APPLICATION_ID) return r;
     r = pragma_int(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
     if (r < 0) return r;
-    if (id == 0 && tables == 0) {
+    if (id == 0 && tables == 0 && db->mode == DB_WRITER) {
         char sql[64];
 
         snprintf(sql, sizeof sql, "PRAGMA application_id = %d", APPLICATION_ID);
         return sqlite_exec(&db->base, sql, err);
     }
-    r = err_set(err, ERR_STORE_CORRUPT, "this is a database, but not one of Serin");
+    r = err_set(err, ERR_STORE_CORRUPT,
+                tables || id ? "this is a database, but not one of Serin" : "this file is empty");
     err_at(err, "%s", db->file.path);
-    err_remedy(err, "Name another file for the store; this one belongs to another program");
+    err_remedy(err, "Name another file%s",
+               db->mode == DB_WRITER ? " for the store; this one belongs to another program" : "");
     return r;
 }
 
@@ -404,17 +423,33 @@ static int open_memory(struct sqlite_db *db, const char *name, struct err *err) 
     return open_handle(db, uri, SQLITE_OPEN_URI | SQLITE_OPEN_CREATE, err);
 }
 
-static int open_file(struct sqlite_db *db, const char *path, struct err *err) {
-    int64_t tables;
+static void free_textp(char **text) {
+    sqlite3_free(*text);
+}
 
+/* Without locks, log and index: right for a file that nobody writes, and the only way on a medium that cannot be written. */
+static int open_still(struct sqlite_db *db, struct err *err) {
+    _cleanup_(free_textp) char *uri = sqlite3_mprintf("file:");
+
+    for (const char *p = db->file.path; uri && *p; p++) {
+        bool plain = !strchr("%?#", *p);
+        char *longer = sqlite3_mprintf(plain ? "%s%c" : "%s%%%02X", uri, plain ? *p : (unsigned char)*p);
+        sqlite3_free(uri);
+        uri = longer;
+    }
+    _cleanup_(free_textp) char *whole = uri ? sqlite3_mprintf("%s?immutable=1", uri) : NULL;
+    return whole ? open_handle(db, whole, SQLITE_OPEN_URI | SQLITE_OPEN_READONLY, err) : err_no_memory(err);
+}
+
+static int open_file(struct sqlite_db *db, const char *path, struct err *err) {
     int r = db_file_open(path, db->mode, &db->file, err);
     if (r < 0) return r;
-    r = open_handle(db, db->file.path, 0, err);
+    bool still = db->mode == DB_VISITOR && !db_file_has_log(db->file.path);
+    r = still ? open_still(db, err) : open_handle(db, db->file.path, 0, err);
     if (r < 0) return r;
     if (db->mode == DB_WRITER) return setup_writer(db, err);
     r = sqlite_exec(&db->base, "PRAGMA wal_autocheckpoint = 0; PRAGMA query_only = ON; PRAGMA cache_size = -1024", err);
-    if (r < 0) return r;
-    return pragma_int(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    return r < 0 ? r : claim(db, err);
 }
 
 int db_sqlite_open(const char *address, enum db_mode mode, struct db **ret, struct err *err) {
@@ -444,6 +479,8 @@ static const struct db_driver sqlite_driver = {
     .begin = sqlite_begin,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
+    .backup = sqlite_backup,
+    .check = sqlite_check,
     .bind_int = sqlite_bind_int,
     .bind_slice = sqlite_bind_slice,
     .step = sqlite_step,

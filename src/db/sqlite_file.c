@@ -129,22 +129,39 @@ static int check_kind(const char *path, enum db_mode mode, struct err *err) {
     return r;
 }
 
-static int open_file(const char *path, enum db_mode mode, struct db_file *file, struct err *err) {
+static int find_file(const char *path, enum db_mode mode, struct db_file *file, struct err *err) {
     int r = resolve(path, &file->path, err);
     if (r == 0) r = check_kind(file->path, mode, err);
-    if (r < 0 || mode == DB_READER) return r;
-    r = take_lock(file, err);
-    return r < 0 ? r : make_file(file->path, err);
+    return r < 0 || mode != DB_WRITER ? r : take_lock(file, err);
+}
+
+static int hand_over(struct db_file *file, int r, struct db_file *ret) {
+    if (r == 0)
+        *ret = *file;
+    else
+        db_file_deinit(file);
+    return r;
 }
 
 int db_file_open(const char *path, enum db_mode mode, struct db_file *ret, struct err *err) {
     struct db_file file = DB_FILE_INIT;
 
-    int r = open_file(path, mode, &file, err);
-    if (r < 0) {
-        db_file_deinit(&file);
-        return r;
+    int r = find_file(path, mode, &file, err);
+    if (r == 0 && mode == DB_WRITER) r = make_file(file.path, err);
+    return hand_over(&file, r, ret);
+}
+
+int db_file_lock(const char *path, struct db_file *ret, struct err *err) {
+    struct db_file file = DB_FILE_INIT;
+    return hand_over(&file, find_file(path, DB_WRITER, &file, err), ret);
+}
+
+bool db_file_has_log(const char *path) {
+    _cleanup_(freep) char *log = NULL;
+
+    if (asprintf(&log, "%s-wal", path) < 0) {
+        log = NULL;
+        return true; /* then it is opened as if it had one, which is never wrong */
     }
-    *ret = file;
-    return 0;
+    return access(log, F_OK) == 0;
 }

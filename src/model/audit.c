@@ -89,6 +89,35 @@ void audit_entry_write(const struct audit_entry *entry, struct jw *jw) {
     jw_end_object(jw);
 }
 
+int audit_broken(struct err *err, const char *at, const char *message) {
+    err_set(err, ERR_CONFLICT, "the audit log is not what it was: %s", message);
+    err_at(err, "%s", at);
+    err_remedy(err, "Keep it as it is now, and compare it with a backup of the store");
+    return -ERR_CONFLICT;
+}
+
+static bool same_hash(const struct sha256 *a, const struct sha256 *b) {
+    return !memcmp(a->bytes, b->bytes, SHA256_SIZE);
+}
+
+int audit_chain_add(struct audit_chain *chain, const struct audit_entry *entry, struct err *err) {
+    struct sha256 hash;
+    char at[POSITION_TEXT_SIZE];
+
+    position_text(entry->position, at);
+    int r = audit_entry_hash(entry, &hash, err);
+    if (r == -ERR_NO_MEMORY || r == -ERR_INTERNAL) return r;
+    if (r < 0) return audit_broken(err, at, "an entry is malformed");
+    bool rises = entry->position.epoch >= chain->position.epoch && entry->position.seq > chain->position.seq;
+    if (!same_hash(&hash, &entry->hash))
+        return audit_broken(err, at, "this entry does not have its hash; it was altered");
+    if (!same_hash(&entry->previous, &chain->hash))
+        return audit_broken(err, at, "this entry does not follow the one before; one was removed, added or moved");
+    if (!rises) return audit_broken(err, at, "positions do not rise here");
+    *chain = (struct audit_chain){entry->position, hash, chain->count + 1};
+    return 0;
+}
+
 #define CHECKPOINT_TEXT_SIZE (32 + POSITION_TEXT_SIZE + HASH_TEXT_SIZE + CLOCK_TEXT_SIZE)
 
 /* The first line keeps a signature made here from being taken for one over anything else. */

@@ -21,6 +21,18 @@ int audit_entry_hash(const struct audit_entry *entry, struct sha256 *ret, struct
  * previous, hash. */
 void audit_entry_write(const struct audit_entry *entry, struct jw *jw);
 
+/* The chain as read so far; all zeros before the first entry. */
+struct audit_chain {
+    struct position position; /* of the entry read last */
+    struct sha256 hash;
+    int64_t count;
+};
+/* Holds the next entry to the rule: its hash is that of its content, it names the hash before it, its position rises. CONFLICT with
+ * the entry's position as place when it does not; the chain is then as it was. */
+int audit_chain_add(struct audit_chain *chain, const struct audit_entry *entry, struct err *err) MUST_CHECK;
+/* The error of a chain that is broken at that place; answers -ERR_CONFLICT. */
+int audit_broken(struct err *err, const char *at, const char *message);
+
 /* {"position","hash","at","public_key","signature"}; the signature covers
  * "serin audit checkpoint\n<position>\n<hash>\n<at>\n". */
 struct audit_checkpoint {

@@ -57,6 +57,16 @@ static int make_key(const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct 
     return r;
 }
 
+char *audit_key_path(const struct config *config) {
+    static const char sqlite[] = "sqlite:";
+    const char *path = config_text(config, SETTING_AUDIT_KEY_FILE), *store = config_text(config, SETTING_STORE);
+    struct str beside = STR_INIT;
+    if (*path) return strdup(path);
+    bool is_file = !strncmp(store, sqlite, sizeof(sqlite) - 1);
+    str_printf(&beside, "%s.audit-key", is_file ? store + sizeof(sqlite) - 1 : "serin");
+    return str_take(&beside);
+}
+
 int audit_key_load(const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct err *err) {
     _cleanup_(str_deinit) struct str text = STR_INIT;
     bool missing = false;

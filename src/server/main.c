@@ -30,6 +30,23 @@ int main(int argc, char **argv) {
             .settings = true,
             .run = rebuild_main,
         },
+        {
+            .name = "backup",
+            .summary = "Copy the store, also while a server writes",
+            .help = "Copies everything that was acknowledged when it began into one file, while the server goes on. "
+                    "The copy "
+                    "is checked in every page and every link of the audit chain before it gets its name; when anything "
+                    "fails, FILE stays as it was.\n"
+                    "\n"
+                    "The key that signs audit checkpoints is a file of its own and is not in the backup. `serin "
+                    "restore` brings "
+                    "a backup back; `serin audit verify --store sqlite:FILE` holds it to a checkpoint.",
+            .examples = "serin backup /backup/serin.db --store sqlite:/var/lib/serin/serin.db\n"
+                        "serin backup /backup/today.db --force --settings /etc/serin/serin.toml\n",
+            .settings = true,
+            .options = &backup_options,
+            .run = backup_main,
+        },
         {.name = "docs", .run = docs_main},
     };
     return cli_main(argc, argv, locals, sizeof(locals) / sizeof(locals[0]));

@@ -11,8 +11,6 @@
 
 extern char **environ;
 
-#define SQLITE_PREFIX "sqlite:"
-
 /* ---- settings and log ---- */
 
 static bool log_as_json(const struct config *config) {
@@ -74,15 +72,8 @@ int parts_store(struct parts *parts, struct err *err) {
 /* ---- keys ---- */
 
 static int load_audit_key(struct parts *parts, struct err *err) {
-    const char *path = config_text(parts->config, SETTING_AUDIT_KEY_FILE);
-    const char *store = config_text(parts->config, SETTING_STORE);
-    if (*path) return audit_key_load(path, parts->audit_key, err);
-
-    _cleanup_(str_deinit) struct str beside = STR_INIT;
-    bool sqlite = !strncmp(store, SQLITE_PREFIX, sizeof(SQLITE_PREFIX) - 1);
-    str_printf(&beside, "%s.audit-key", sqlite ? store + sizeof(SQLITE_PREFIX) - 1 : "serin");
-    if (beside.failed) return err_no_memory(err);
-    return audit_key_load(beside.data, parts->audit_key, err);
+    _cleanup_(freep) char *path = audit_key_path(parts->config);
+    return path ? audit_key_load(path, parts->audit_key, err) : err_no_memory(err);
 }
 
 static int count_keys(void *arg, struct store_tx *tx, struct err *err) {

@@ -30,6 +30,8 @@ int parts_start(struct parts *parts, struct err *err) MUST_CHECK;
 void parts_reload(struct parts *parts);
 void parts_stop(struct parts *parts);
 
+/* Where the settings say that the audit key lies; to be freed, NULL when memory ran out. */
+char *audit_key_path(const struct config *config) MUST_CHECK;
 /* The Ed25519 key of the audit: read from its file, or made with mode 0600 when there is none. FILE. */
 int audit_key_load(const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct err *err) MUST_CHECK;
 

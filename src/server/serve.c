@@ -41,12 +41,14 @@ static void run_until_asked_to_stop(struct parts *parts, const sigset_t *signals
     }
 }
 
-static void print_faults(const struct faults *faults) {
+int settings_refused(int r, const struct faults *faults, const struct err *err) {
     for (size_t i = 0; i < faults->count; i++) {
         _cleanup_(str_deinit) struct str line = STR_INIT;
         config_fault_text(&faults->items[i], &line);
         fprintf(stderr, "serin: %s\n", line.data ? line.data : "out of memory");
     }
+    if (!faults->count) cli_report(err);
+    return r == -ERR_USAGE ? 2 : 1;
 }
 
 /* Settings and store, as both commands need them. The exit code, 0 to go on. */
@@ -54,10 +56,9 @@ static int begin(struct parts *parts, int argc, char **argv) {
     struct err err = ERR_INIT;
     struct faults faults = FAULTS_INIT;
     int r = parts_settings(parts, argc, argv, &faults, &err);
-    if (r < 0 && faults.count) print_faults(&faults);
-    if (r < 0 && !faults.count) cli_report(&err);
+    int code = r < 0 ? settings_refused(r, &faults, &err) : 0;
     faults_deinit(&faults);
-    if (r < 0) return r == -ERR_USAGE ? 2 : 1;
+    if (code) return code;
 
     log_write(&parts->log, LOG_STARTING, "serin starts", "version", SERIN_VERSION, "store",
               config_text(parts->config, SETTING_STORE), NULL);

@@ -22,6 +22,21 @@ static int schema_number(struct db *db, int *ret, struct err *err) {
     return 0;
 }
 
+static int too_new(int schema, struct err *err) {
+    return err_set(err, ERR_STORE_NEWER, "the store has schema %d; this program knows up to %d", schema,
+                   store_migration_count);
+}
+
+int store_schema_look(struct store_tx *tx, int *ret, struct err *err) {
+    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
+
+    int r = tx_prepare(tx, "SELECT COALESCE(max(number), 0) FROM schema_migrations", &stmt, err);
+    if (r == 0) r = tx_step(tx, stmt, err);
+    if (r < 0) return r;
+    *ret = (int)db_int(stmt, 0);
+    return *ret > store_migration_count ? too_new(*ret, err) : 0;
+}
+
 static int record(struct store *store, const struct store_migration *migration, struct err *err) {
     _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
 
@@ -47,9 +62,7 @@ static int apply_missing(struct store *store, struct err *err) {
 
     int r = schema_number(store->writer, &store->schema_from, err);
     if (r < 0) return r;
-    if (store->schema_from > store_migration_count)
-        return err_set(err, ERR_STORE_NEWER, "the store has schema %d; this program knows up to %d", store->schema_from,
-                       store_migration_count);
+    if (store->schema_from > store_migration_count) return too_new(store->schema_from, err);
     for (int i = store->schema_from; i < store_migration_count; i++) {
         r = apply(store, &store_migrations[i], err);
         if (r < 0) return r;

@@ -125,11 +125,17 @@ int store_position_known(struct store_tx *tx, struct position position, struct e
     return known ? 0 : STORE_NONE;
 }
 
+struct new_epoch {
+    int64_t after;
+    const char *reason;
+};
+
 static int begin_epoch(void *arg, struct store_tx *tx, struct err *err) {
-    const char *reason = arg;
+    const struct new_epoch *wanted = arg;
     struct position position;
     int64_t at;
 
+    if (tx->head.position.epoch < wanted->after) tx->head.position.epoch = wanted->after;
     tx->head.position.epoch++;
     int r = store_advance(tx, &position, &at, err);
     if (r < 0) return r;
@@ -144,12 +150,13 @@ static int begin_epoch(void *arg, struct store_tx *tx, struct err *err) {
         .operation = "epoch_begin",
         .agent = "",
         .environment = "",
-        .reason = reason,
+        .reason = wanted->reason,
         .detail = "{}",
     };
     return store_audit_append(tx, &entry, err);
 }
 
-int store_epoch_begin(struct store *store, const char *reason, struct err *err) {
-    return store_write(store, begin_epoch, (void *)(uintptr_t)reason, err);
+int store_epoch_begin(struct store *store, int64_t after, const char *reason, struct err *err) {
+    struct new_epoch wanted = {after, reason};
+    return store_write(store, begin_epoch, &wanted, err);
 }

@@ -47,7 +47,7 @@ static int read_with(struct store *store, struct db *db, store_fn fn, void *arg,
 int store_read(struct store *store, store_fn fn, void *arg, struct err *err) {
     struct db *db = pool_take(&store->readers);
 
-    int r = db ? 0 : store_open_db(store, DB_READER, &db, err);
+    int r = db ? 0 : store_open_db(store, store->reading, &db, err);
     if (r == 0) r = read_with(store, db, fn, arg, err);
     if (r == -ERR_UNAVAILABLE) db = db_close(db);
     pool_return(&store->readers, db);

@@ -2,43 +2,71 @@
 /* The derived tables from the truth: how they are made, and a hash that tells whether two makings agree. */
 #include "store/store_impl.h"
 
+/* clang-format off */
+#define AGENTS_NOW "agents_now"
+#define AGENTS_NOW_COLUMNS "name, description, latest, created_by, created_at, seq"
+#define AGENTS_NOW_TRUTH \
+    "SELECT r.agent, l.description, COALESCE(v.latest, 0), f.created_by, f.created_at," \
+    " CASE WHEN COALESCE(v.seq, 0) > l.seq THEN v.seq ELSE l.seq END " \
+    "FROM (SELECT agent, min(seq) AS first_seq, max(seq) AS last_seq FROM agent_log GROUP BY agent) r " \
+    "JOIN agent_log f ON f.agent = r.agent AND f.seq = r.first_seq " \
+    "JOIN agent_log l ON l.agent = r.agent AND l.seq = r.last_seq " \
+    "LEFT JOIN (SELECT agent, max(number) AS latest, max(seq) AS seq FROM versions GROUP BY agent) v ON v.agent = " \
+    "r.agent"
+
+#define ENVIRONMENTS_NOW "environments_now"
+#define ENVIRONMENTS_NOW_COLUMNS "name, description, is_protected, created_by, created_at, seq"
+#define ENVIRONMENTS_NOW_TRUTH \
+    "SELECT r.environment, l.description, l.is_protected, f.created_by, f.created_at, l.seq " \
+    "FROM (SELECT environment, min(seq) AS first_seq, max(seq) AS last_seq FROM environment_log GROUP BY environment) " \
+    "r " \
+    "JOIN environment_log f ON f.environment = r.environment AND f.seq = r.first_seq " \
+    "JOIN environment_log l ON l.environment = r.environment AND l.seq = r.last_seq"
+
+#define REFS_NOW "refs_now"
+#define REFS_NOW_COLUMNS "environment, agent, version, seq"
+#define REFS_NOW_TRUTH \
+    "SELECT d.environment, d.agent, d.version, d.seq " \
+    "FROM (SELECT agent, environment, max(seq) AS seq FROM deployments GROUP BY agent, environment) r " \
+    "JOIN deployments d ON d.agent = r.agent AND d.environment = r.environment AND d.seq = r.seq"
+
+#define HOLDS_NOW "holds_now"
+#define HOLDS_NOW_COLUMNS "agent, environment, reason, created_by, created_at, seq"
+#define HOLDS_NOW_TRUTH \
+    "SELECT h.agent, h.environment, h.reason, h.created_by, h.created_at, h.seq " \
+    "FROM (SELECT agent, environment, max(seq) AS seq FROM hold_log GROUP BY agent, environment) r " \
+    "JOIN hold_log h ON h.agent = r.agent AND h.environment = r.environment AND h.seq = r.seq WHERE h.held = 1"
+
+#define OVERRIDES_NOW "overrides_now"
+#define OVERRIDES_NOW_COLUMNS "agent, environment, name, keys, version, reason, created_by, created_at, seq"
+#define OVERRIDES_NOW_TRUTH \
+    "SELECT o.agent, o.environment, o.name, o.keys, o.version, o.reason, o.created_by, o.created_at, o.seq " \
+    "FROM (SELECT agent, environment, name, max(seq) AS seq FROM override_log GROUP BY agent, environment, name) r " \
+    "JOIN override_log o ON o.agent = r.agent AND o.environment = r.environment AND o.name = r.name AND o.seq = r.seq " \
+    "WHERE o.removed = 0"
+
+#define MADE_ANEW(table, columns, truth) "DELETE FROM " table "; INSERT INTO " table " (" columns ") " truth ";"
 static const char rebuild_sql[] =
-    "DELETE FROM agents_now;"
-    "INSERT INTO agents_now (name, description, latest, created_by, created_at, seq) "
-    "SELECT r.agent, l.description, COALESCE(v.latest, 0), f.created_by, f.created_at,"
-    " CASE WHEN COALESCE(v.seq, 0) > l.seq THEN v.seq ELSE l.seq END "
-    "FROM (SELECT agent, min(seq) AS first_seq, max(seq) AS last_seq FROM agent_log GROUP BY agent) r "
-    "JOIN agent_log f ON f.agent = r.agent AND f.seq = r.first_seq "
-    "JOIN agent_log l ON l.agent = r.agent AND l.seq = r.last_seq "
-    "LEFT JOIN (SELECT agent, max(number) AS latest, max(seq) AS seq FROM versions GROUP BY agent) v ON v.agent = "
-    "r.agent;"
+    MADE_ANEW(AGENTS_NOW, AGENTS_NOW_COLUMNS, AGENTS_NOW_TRUTH)
+    MADE_ANEW(ENVIRONMENTS_NOW, ENVIRONMENTS_NOW_COLUMNS, ENVIRONMENTS_NOW_TRUTH)
+    MADE_ANEW(REFS_NOW, REFS_NOW_COLUMNS, REFS_NOW_TRUTH)
+    MADE_ANEW(HOLDS_NOW, HOLDS_NOW_COLUMNS, HOLDS_NOW_TRUTH)
+    MADE_ANEW(OVERRIDES_NOW, OVERRIDES_NOW_COLUMNS, OVERRIDES_NOW_TRUTH);
 
-    "DELETE FROM environments_now;"
-    "INSERT INTO environments_now (name, description, is_protected, created_by, created_at, seq) "
-    "SELECT r.environment, l.description, l.is_protected, f.created_by, f.created_at, l.seq "
-    "FROM (SELECT environment, min(seq) AS first_seq, max(seq) AS last_seq FROM environment_log GROUP BY environment) "
-    "r "
-    "JOIN environment_log f ON f.environment = r.environment AND f.seq = r.first_seq "
-    "JOIN environment_log l ON l.environment = r.environment AND l.seq = r.last_seq;"
-
-    "DELETE FROM refs_now;"
-    "INSERT INTO refs_now (environment, agent, version, seq) "
-    "SELECT d.environment, d.agent, d.version, d.seq "
-    "FROM (SELECT agent, environment, max(seq) AS seq FROM deployments GROUP BY agent, environment) r "
-    "JOIN deployments d ON d.agent = r.agent AND d.environment = r.environment AND d.seq = r.seq;"
-
-    "DELETE FROM holds_now;"
-    "INSERT INTO holds_now (agent, environment, reason, created_by, created_at, seq) "
-    "SELECT h.agent, h.environment, h.reason, h.created_by, h.created_at, h.seq "
-    "FROM (SELECT agent, environment, max(seq) AS seq FROM hold_log GROUP BY agent, environment) r "
-    "JOIN hold_log h ON h.agent = r.agent AND h.environment = r.environment AND h.seq = r.seq WHERE h.held = 1;"
-
-    "DELETE FROM overrides_now;"
-    "INSERT INTO overrides_now (agent, environment, name, keys, version, reason, created_by, created_at, seq) "
-    "SELECT o.agent, o.environment, o.name, o.keys, o.version, o.reason, o.created_by, o.created_at, o.seq "
-    "FROM (SELECT agent, environment, name, max(seq) AS seq FROM override_log GROUP BY agent, environment, name) r "
-    "JOIN override_log o ON o.agent = r.agent AND o.environment = r.environment AND o.name = r.name AND o.seq = r.seq "
-    "WHERE o.removed = 0;";
+/* Rows that only one side has. */
+#define DIFFERENCE(table, columns, truth) \
+    {table, "SELECT (SELECT count(*) FROM (SELECT " columns " FROM " table " EXCEPT " truth ")) + " \
+            "(SELECT count(*) FROM (" truth " EXCEPT SELECT " columns " FROM " table "))"},
+static const struct {
+    const char *table, *sql;
+} differences[] = {
+    DIFFERENCE(AGENTS_NOW, AGENTS_NOW_COLUMNS, AGENTS_NOW_TRUTH)
+    DIFFERENCE(ENVIRONMENTS_NOW, ENVIRONMENTS_NOW_COLUMNS, ENVIRONMENTS_NOW_TRUTH)
+    DIFFERENCE(REFS_NOW, REFS_NOW_COLUMNS, REFS_NOW_TRUTH)
+    DIFFERENCE(HOLDS_NOW, HOLDS_NOW_COLUMNS, HOLDS_NOW_TRUTH)
+    DIFFERENCE(OVERRIDES_NOW, OVERRIDES_NOW_COLUMNS, OVERRIDES_NOW_TRUTH)
+};
+/* clang-format on */
 
 int store_rebuild_in(struct db *db, struct err *err) {
     return db_exec(db, rebuild_sql, err);
@@ -115,4 +143,24 @@ int store_derived_hash(struct store *store, struct sha256 *ret, struct err *err)
     int r = store_read(store, hash_tables, &hash, err);
     if (r == 0) *ret = hash;
     return r;
+}
+
+static int find_difference(void *arg, struct store_tx *tx, struct err *err) {
+    for (size_t i = 0; i < ARRAY_LEN(differences); i++) {
+        _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
+        int r = tx_prepare(tx, differences[i].sql, &stmt, err);
+        if (r == 0) r = tx_step(tx, stmt, err);
+        if (r < 0) return r;
+        long long rows = (long long)db_int(stmt, 0);
+        if (!rows) continue;
+        r = err_set(err, ERR_STORE_CORRUPT, "%lld rows of %s are not what the history says", rows,
+                    differences[i].table);
+        err_remedy(err, "Stop the server and run `serin rebuild`");
+        return r;
+    }
+    return 0;
+}
+
+int store_derived_check(struct store *store, struct err *err) {
+    return store_read(store, find_difference, NULL, err);
 }

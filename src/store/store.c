@@ -35,7 +35,7 @@ int store_open_db(struct store *store, enum db_mode mode, struct db **ret, struc
     return r < 0 ? err_set(err, (enum err_code) - r, "wrapping the database failed") : 0;
 }
 
-static int store_new(const struct store_options *options, struct store **ret, struct err *err) {
+int store_new(const struct store_options *options, struct store **ret, struct err *err) {
     struct store *store = calloc(1, sizeof *store);
     char *url = strdup(options->url);
 
@@ -44,7 +44,7 @@ static int store_new(const struct store_options *options, struct store **ret, st
         free(url);
         return err_no_memory(err);
     }
-    *store = (struct store){.url = url, .options = *options};
+    *store = (struct store){.url = url, .options = *options, .reading = DB_READER};
     store->options.url = url;
     store->queue.end = &store->queue.first;
     pthread_mutex_init(&store->queue.mutex, NULL);

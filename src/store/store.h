@@ -19,6 +19,7 @@
 #include "model/nouns.h"
 
 struct db;
+struct db_watch;
 struct store;
 struct store_tx;
 
@@ -60,8 +61,9 @@ int store_head(struct store_tx *tx, struct position *ret_position, int64_t *ret_
 int store_position_at(struct store_tx *tx, int64_t at, struct position *ret, struct err *err) MUST_CHECK;
 /* 0 when this history went through that position; STORE_NONE otherwise (another epoch's lost tail, or the future). */
 int store_position_known(struct store_tx *tx, struct position position, struct err *err) MUST_CHECK;
-/* Begins a new epoch at the head (after a restore): a change of its own, by "system", operation "epoch_begin". */
-int store_epoch_begin(struct store *store, const char *reason, struct err *err) MUST_CHECK;
+/* Begins a new epoch at the head (after a restore), later than the store's own and than `after`: a change of its own, by "system", operation
+ * "epoch_begin". */
+int store_epoch_begin(struct store *store, int64_t after, const char *reason, struct err *err) MUST_CHECK;
 
 /* What a range of changes touched: one row a (seq, agent, environment); agent "" with environment "" and `keys` for a change to keys. */
 struct store_touch {
@@ -203,5 +205,28 @@ int store_answer_put(struct store_tx *tx, const struct store_answer *answer, str
 int store_rebuild(struct store *store, struct err *err) MUST_CHECK;
 /* A hash over all derived tables, to prove that rebuilding changes nothing. */
 int store_derived_hash(struct store *store, struct sha256 *ret, struct err *err) MUST_CHECK;
+/* Compares the derived tables with what the truth says, and writes nothing. STORE_CORRUPT names the first table that differs. */
+int store_derived_check(struct store *store, struct err *err) MUST_CHECK;
+
+/* Opens what is there to be read, and only that: no lock, no migration, no writing; store_write() must not be called. SHARED: another process
+ * may be writing it. STILL: nobody is, as a backup, or a store at rest; nothing is made beside it. STORE_NEWER; an older schema is fine. */
+enum store_visit { STORE_SHARED, STORE_STILL };
+int store_visit(const struct store_options *options, enum store_visit visit, struct store **ret,
+                struct err *err) MUST_CHECK;
+
+/* What a store holds up to: its newest change. */
+struct store_moment {
+    struct position position;
+    int64_t at;
+    struct sha256 audit_hash;
+};
+/* Copies the store as it is at this moment, while others may write, into the empty file at `path`. */
+int store_backup(struct store *store, const char *path, const struct db_watch *watch, struct store_moment *ret,
+                 struct err *err) MUST_CHECK;
+/* Holds the store to what it must be: every page readable, and the audit chain unbroken up to the head. `quick` leaves out the comparison of
+ * indexes with their tables and looks at the newest STORE_TAIL entries of the chain. STORE_CORRUPT, CONFLICT (the chain). */
+#define STORE_TAIL 1000
+int store_verify(struct store *store, bool quick, const struct db_watch *watch, struct store_moment *ret,
+                 struct err *err) MUST_CHECK;
 
 #endif

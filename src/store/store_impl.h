@@ -33,7 +33,8 @@ struct store {
     char *url;
     struct store_options options;
     int schema, schema_from;
-    struct db *writer; /* used by the leader of the queue only */
+    enum db_mode reading; /* how readers open it */
+    struct db *writer;    /* used by the leader of the queue only; NULL: the store is only visited */
     struct write_queue queue;
     struct reader_pool readers;
 };
@@ -53,6 +54,7 @@ struct store_tx {
     int failed; /* the first failure of a statement: the change cannot be committed any more */
 };
 
+int store_new(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
 int store_open_db(struct store *store, enum db_mode mode, struct db **ret, struct err *err) MUST_CHECK;
 struct db *store_pool_drain(struct reader_pool *pool);
 
@@ -144,6 +146,8 @@ extern const struct store_migration store_migrations[];
 extern const int store_migration_count;
 
 int store_migrate(struct store *store, struct err *err) MUST_CHECK;
+/* The schema that is there, 0 = none; writes nothing. STORE_NEWER. */
+int store_schema_look(struct store_tx *tx, int *ret, struct err *err) MUST_CHECK;
 int store_rebuild_in(struct db *db, struct err *err) MUST_CHECK;
 
 #endif

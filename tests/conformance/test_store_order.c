@@ -128,7 +128,7 @@ static void epochs_tell_histories_apart(void **state) {
     assert_false(known(kit, 2, 2));
     assert_false(known(kit, 0, 1));
 
-    kit_ok(kit, store_epoch_begin(kit->store, "restored from a backup", &kit->err));
+    kit_ok(kit, store_epoch_begin(kit->store, 0, "restored from a backup", &kit->err));
     assert_position(kit_head(kit, NULL), 2, 3);
     assert_true(known(kit, 1, 2));
     assert_false(known(kit, 1, 3)); /* the tail that was lost */
@@ -139,7 +139,7 @@ static void epochs_tell_histories_apart(void **state) {
     kit_ok(kit, kit_agent(kit, "c", ""));
     assert_position(kit_head(kit, NULL), 2, 4);
     kit_verify_chain(kit);
-    kit_ok(kit, store_epoch_begin(kit->store, "again", &kit->err));
+    kit_ok(kit, store_epoch_begin(kit->store, 1, "again", &kit->err));
     assert_true(known(kit, 2, 4));
     assert_false(known(kit, 2, 5));
     assert_true(known(kit, 3, 5));

@@ -55,7 +55,7 @@ static int step(struct kit *kit, int number) {
     case 15:
         return kit_answer(kit, "once", "{}");
     case 16:
-        return store_epoch_begin(kit->store, "restored", &kit->err);
+        return store_epoch_begin(kit->store, 0, "restored", &kit->err);
     default:
         return store_rebuild(kit->store, &kit->err);
     }

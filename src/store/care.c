@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store as a whole: visited without its lock, copied while it is written, held to what it must be. */
+#include "store/store_impl.h"
+
+#include "model/audit.h"
+
+#include <string.h>
+
+/* ---- visiting ---- */
+
+static int look(void *arg, struct store_tx *tx, struct err *err) {
+    struct store *store = arg;
+
+    int r = store_schema_look(tx, &store->schema, err);
+    store->schema_from = store->schema;
+    return r;
+}
+
+int store_visit(const struct store_options *options, enum store_visit visit, struct store **ret, struct err *err) {
+    _cleanup_(store_closep) struct store *store = NULL;
+
+    int r = store_new(options, &store, err);
+    if (r < 0) return r;
+    store->reading = visit == STORE_SHARED ? DB_READER : DB_VISITOR;
+    r = store_read(store, look, store, err);
+    if (r < 0) return r;
+    *ret = TAKE_PTR(store);
+    return 0;
+}
+
+static int read_moment(struct store_tx *tx, struct store_moment *ret, struct err *err) {
+    struct head head;
+
+    int r = tx_read_head(tx->db, "SELECT epoch, seq, at, audit_hash FROM head WHERE id = 1", &head, err);
+    if (r == 0) *ret = (struct store_moment){head.position, head.at, head.audit_hash};
+    return r;
+}
+
+/* ---- copying ---- */
+
+struct backup {
+    const char *path;
+    const struct db_watch *watch;
+    struct store_moment *moment;
+};
+
+/* Reading the head first is what fixes the moment that is copied. */
+static int backup(void *arg, struct store_tx *tx, struct err *err) {
+    const struct backup *backup = arg;
+
+    int r = read_moment(tx, backup->moment, err);
+    return r < 0 ? r : db_backup(tx->db, backup->path, backup->watch, err);
+}
+
+int store_backup(struct store *store, const char *path, const struct db_watch *watch, struct store_moment *ret,
+                 struct err *err) {
+    struct backup job = {path, watch, ret};
+    return store_read(store, backup, &job, err);
+}
+
+/* ---- verifying ---- */
+
+struct verify {
+    bool quick;
+    const struct db_watch *watch;
+    struct store_moment *moment;
+};
+
+#define PAGE 1000
+
+static int walk_page(struct store_tx *tx, struct audit_chain *chain, int64_t *last_at, size_t *ret_count,
+                     struct err *err) {
+    _cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
+    struct audit_entry *entries;
+
+    int r = store_audit(tx, chain->position.seq, PAGE, &arena, &entries, ret_count, err);
+    for (size_t i = 0; r == 0 && i < *ret_count; i++) {
+        r = audit_chain_add(chain, &entries[i], err);
+        *last_at = entries[i].at;
+    }
+    return r;
+}
+
+/* The entry from which the newest STORE_TAIL ones go on. */
+static int start_at_tail(struct store_tx *tx, const struct store_moment *moment, struct audit_chain *ret,
+                         struct err *err) {
+    _cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
+    struct audit_entry *entry;
+    size_t count;
+    int64_t first = moment->position.seq - STORE_TAIL;
+
+    if (first < 1) return 0;
+    int r = store_audit(tx, first - 1, 1, &arena, &entry, &count, err);
+    if (r == 0 && count) *ret = (struct audit_chain){entry->position, entry->hash, 0};
+    return r;
+}
+
+static int check_end(const struct audit_chain *chain, int64_t last_at, const struct store_moment *head,
+                     struct err *err) {
+    char at[POSITION_TEXT_SIZE];
+
+    position_text(head->position, at);
+    if (position_compare(chain->position, head->position) < 0)
+        return audit_broken(err, at, "entries are missing at its end, for the store's head is there");
+    if (position_compare(chain->position, head->position) > 0)
+        return audit_broken(err, at, "it goes on behind the store's head");
+    if (memcmp(&chain->hash, &head->audit_hash, sizeof chain->hash) != 0)
+        return audit_broken(err, at, "its newest entry is not the one that the store's head names");
+    if (last_at != head->at) return audit_broken(err, at, "its newest entry and the store's head differ in time");
+    return 0;
+}
+
+static int walk_chain(struct store_tx *tx, const struct verify *verify, struct err *err) {
+    const struct store_moment *head = verify->moment;
+    struct audit_chain chain = {0};
+    int64_t last_at = head->position.seq ? -1 : head->at;
+    size_t count = 1;
+
+    if (!head->position.seq) chain.position = head->position;
+    int r = verify->quick ? start_at_tail(tx, head, &chain, err) : 0;
+    while (r == 0 && count) {
+        r = walk_page(tx, &chain, &last_at, &count, err);
+        if (r == 0 && verify->watch)
+            r = verify->watch->step(verify->watch->ctx, chain.position.seq, head->position.seq, err);
+    }
+    return r < 0 ? r : check_end(&chain, last_at, head, err);
+}
+
+static int verify(void *arg, struct store_tx *tx, struct err *err) {
+    const struct verify *job = arg;
+
+    int r = db_check(tx->db, job->quick, job->watch, err);
+    if (r == 0) r = read_moment(tx, job->moment, err);
+    return r < 0 ? r : walk_chain(tx, job, err);
+}
+
+int store_verify(struct store *store, bool quick, const struct db_watch *watch, struct store_moment *ret,
+                 struct err *err) {
+    struct verify job = {quick, watch, ret};
+    return store_read(store, verify, &job, err);
+}
