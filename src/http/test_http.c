@@ -630,7 +630,7 @@ static void test_lengths_that_are_no_numbers_are_refused_in_one_answer(void **st
     }
     struct http_stats stats;
     http_server_stats(world.server, &stats);
-    assert_int_equal(stats.refused_framing + stats.refused_limit, sizeof(wrong) / sizeof(wrong[0]));
+    assert_int_equal(stats.refused_framing + stats.refused[HTTP_LIMIT_BODY], sizeof(wrong) / sizeof(wrong[0]));
     http_server_stop(world.server, 1000);
 }
 
