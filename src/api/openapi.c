@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The OpenAPI 3.1 document, made from the table of operations and the shapes of their answers. */
 #include "api/api_impl.h"
+#include "model/names.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define NAME_PATTERN "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+#define NUMBER_PATTERN "(0|[1-9][0-9]{0,17})"
+#define POSITION_PATTERN NUMBER_PATTERN "\\." NUMBER_PATTERN
+#define TIME_PATTERN                                                                                                   \
+    "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)"              \
+    "(\\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 
 /* ---- schemas of parameters ---- */
 
@@ -16,6 +24,20 @@ static void write_items(struct jw *jw, const char *type) {
     jw_object(jw, "items");
     write_type(jw, type);
     jw_end_object(jw);
+}
+
+static void write_text(struct jw *jw, int64_t max) {
+    write_type(jw, "string");
+    jw_int(jw, "maxLength", max);
+}
+
+static void write_pattern(struct jw *jw, const char *pattern) {
+    jw_printf(jw, "pattern", "^(%s)$", pattern);
+}
+
+static void write_list_length(struct jw *jw, int64_t max) {
+    jw_int(jw, "minItems", 1);
+    jw_int(jw, "maxItems", max);
 }
 
 static void write_ref_schema(struct jw *jw, const char *schema) {
@@ -43,48 +65,90 @@ static void write_whole_number(struct jw *jw, int64_t minimum, int64_t maximum) 
     jw_int(jw, "maximum", maximum);
 }
 
+static void write_version(struct jw *jw) {
+    write_either(jw, "integer", "string");
+    jw_int(jw, "minimum", 1);
+    write_pattern(jw, "sha256:[0-9a-f]{8,64}|" NAME_PATTERN);
+}
+
+static void write_keys(struct jw *jw) {
+    write_type(jw, "array");
+    jw_object(jw, "items");
+    write_text(jw, TARGETING_KEY_MAX);
+    jw_int(jw, "minLength", 1);
+    jw_end_object(jw);
+    write_list_length(jw, OPS_KEYS_MAX);
+}
+
+static void write_names(struct jw *jw) {
+    write_either(jw, "string", "array");
+    write_pattern(jw, NAME_PATTERN);
+    jw_object(jw, "items");
+    write_type(jw, "string");
+    write_pattern(jw, NAME_PATTERN);
+    jw_end_object(jw);
+    write_list_length(jw, OPS_KEYS_MAX);
+}
+
+static void write_moves(struct jw *jw) {
+    write_type(jw, "array");
+    jw_object(jw, "items");
+    write_ref_schema(jw, "move");
+    jw_end_object(jw);
+    write_list_length(jw, OPS_MOVES_MAX);
+}
+
+static void write_patterned(struct jw *jw, const char *pattern) {
+    write_type(jw, "string");
+    write_pattern(jw, pattern);
+}
+
 static void write_param_schema(struct jw *jw, const struct op_param *param) {
     switch (param->type) {
     case PARAM_NUMBER:
-        write_whole_number(jw, 0, INT64_C(9007199254740991));
+        write_whole_number(jw, 0, OPS_NUMBER_MAX);
         break;
     case PARAM_LIMIT:
-        write_whole_number(jw, 1, 1000);
+        write_whole_number(jw, 1, OPS_LIMIT_MAX);
         break;
     case PARAM_BOOL:
         write_type(jw, "boolean");
         break;
     case PARAM_VERSION:
-        write_either(jw, "integer", "string");
+        write_version(jw);
         break;
     case PARAM_OBJECT:
         write_type(jw, "object");
         break;
     case PARAM_KEYS:
-        write_items(jw, "string");
+        write_keys(jw);
         break;
     case PARAM_NAMES:
-        write_either(jw, "string", "array");
+        write_names(jw);
         break;
     case PARAM_MOVES:
-        write_type(jw, "array");
-        jw_object(jw, "items");
-        write_ref_schema(jw, "move");
-        jw_end_object(jw);
+        write_moves(jw);
         break;
     case PARAM_ROLE:
         write_roles(jw);
         break;
     case PARAM_NAME:
-        write_type(jw, "string");
-        jw_text(jw, "pattern", "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$");
+        write_patterned(jw, NAME_PATTERN);
+        break;
+    case PARAM_UUID:
+        write_patterned(jw, "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}");
+        break;
+    case PARAM_POSITION:
+        write_patterned(jw, POSITION_PATTERN);
+        break;
+    case PARAM_MOMENT:
+        write_patterned(jw, POSITION_PATTERN "|" TIME_PATTERN);
+        break;
+    case PARAM_REASON:
+        write_text(jw, REASON_MAX);
         break;
     case PARAM_TEXT:
-        write_type(jw, "string");
-        jw_int(jw, "maxLength", 512);
-        break;
-    default:
-        write_type(jw, "string");
+        write_text(jw, OPS_TEXT_MAX);
         break;
     }
 }
@@ -203,7 +267,8 @@ static bool is_pattern(const struct op_param *param) {
 }
 
 static void write_parameters(struct jw *jw, const struct op *op) {
-    static const struct op_param flag = {.type = PARAM_BOOL}, text = {.type = PARAM_TEXT};
+    static const struct op_param flag = {.type = PARAM_BOOL}, text = {.type = PARAM_TEXT},
+                                 position = {.type = PARAM_POSITION};
     size_t count;
     const struct op_param *params = op_params(op, &count);
     jw_array(jw, "parameters");
@@ -217,16 +282,17 @@ static void write_parameters(struct jw *jw, const struct op *op) {
         write_parameter(jw, "Idempotency-Key", "header", false,
                         "A repeat of the request within 24 hours gets the same answer and changes nothing", &text);
     }
-    write_parameter(jw, "Serin-After", "header", false, "Answer from this position or a later one (epoch.seq)", &text);
+    write_parameter(jw, "Serin-After", "header", false, "Answer from this position or a later one (epoch.seq)",
+                    &position);
     jw_end_array(jw);
 }
 
-static bool has_body(const struct op *op) {
-    size_t count;
+static size_t count_body_params(const struct op *op, bool required) {
+    size_t count, found = 0;
     const struct op_param *params = op_params(op, &count);
     for (size_t i = 0; i < count; i++)
-        if (params[i].where == PARAM_BODY) return true;
-    return false;
+        if (params[i].where == PARAM_BODY && (params[i].required || !required)) found++;
+    return found;
 }
 
 static void write_body_properties(struct jw *jw, const struct op_param *params, size_t count) {
@@ -247,10 +313,11 @@ static void write_body_properties(struct jw *jw, const struct op_param *params, 
 }
 
 static void write_request_body(struct jw *jw, const struct op *op) {
-    if (!has_body(op)) return;
+    if (count_body_params(op, false) == 0) return;
     size_t count;
     const struct op_param *params = op_params(op, &count);
     jw_object(jw, "requestBody");
+    if (count_body_params(op, true) > 0) jw_bool(jw, "required", true);
     jw_object(jw, "content");
     jw_object(jw, "application/json");
     jw_object(jw, "schema");

@@ -75,6 +75,12 @@ int ops_bootstrap(struct ops *ops, const char *text, char ret_text[AUTH_KEY_TEXT
 
 /* ---- parameters (params.c): the same check for every way in ---- */
 
+#define OPS_TEXT_MAX 512 /* bytes */
+#define OPS_KEYS_MAX 10000
+#define OPS_MOVES_MAX 200
+#define OPS_LIMIT_MAX 1000
+#define OPS_NUMBER_MAX INT64_C(9007199254740991) /* 2^53 - 1: what every client's JSON holds exactly */
+
 /* A path or query argument, from its text to its value. */
 int ops_param_from_text(const struct op_param *param, const char *text, json_t **ret, struct err *err) MUST_CHECK;
 /* Adds the members of a request's body to `params`, each checked; unknown ones are errors. */

@@ -11,11 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TEXT_MAX 512
-#define KEYS_MAX 10000
-#define MOVES_MAX 200
-#define LIMIT_MAX 1000
-
 static int wrong(const struct op_param *param, struct err *err, const char *found) {
     char shown[SHOW_SIZE];
     int r = err_set(err, ERR_BAD_REQUEST, "`%s` must be %s%s%s", param->name, param_type_name(param->type),
@@ -48,7 +43,7 @@ static int check_text(const struct op_param *param, const char *text, struct err
     enum role role;
     switch (param->type) {
     case PARAM_TEXT:
-        return check_length(param, text, TEXT_MAX, err);
+        return check_length(param, text, OPS_TEXT_MAX, err);
     case PARAM_REASON:
         return check_length(param, text, REASON_MAX, err);
     case PARAM_NAME:
@@ -72,8 +67,8 @@ static int check_text(const struct op_param *param, const char *text, struct err
 }
 
 static bool number_in_range(enum param_type type, int64_t value) {
-    if (type == PARAM_LIMIT) return value >= 1 && value <= LIMIT_MAX;
-    return value >= 0;
+    if (type == PARAM_LIMIT) return value >= 1 && value <= OPS_LIMIT_MAX;
+    return value >= 0 && value <= OPS_NUMBER_MAX;
 }
 
 static int number_from_text(const struct op_param *param, const char *text, json_t **ret, struct err *err) {
@@ -110,7 +105,7 @@ static int list_length(const struct op_param *param, const json_t *list, size_t 
 
 static int check_keys(const struct op_param *param, const json_t *list, struct err *err) {
     if (!json_is_array(list)) return wrong(param, err, NULL);
-    int r = list_length(param, list, KEYS_MAX, err);
+    int r = list_length(param, list, OPS_KEYS_MAX, err);
     if (r < 0) return r;
     size_t i;
     json_t *item;
@@ -127,7 +122,7 @@ static int check_keys(const struct op_param *param, const json_t *list, struct e
 static int check_names(const struct op_param *param, const json_t *value, struct err *err) {
     if (json_is_string(value)) return check_text(param, json_string_value(value), err);
     if (!json_is_array(value)) return wrong(param, err, NULL);
-    int r = list_length(param, value, KEYS_MAX, err);
+    int r = list_length(param, value, OPS_KEYS_MAX, err);
     size_t i;
     json_t *item;
     json_array_foreach(value, i, item) {
@@ -163,14 +158,14 @@ static int check_move(const struct op_param *param, size_t i, const json_t *move
     if (!agent || !name_valid(slice_of(agent))) return wrong_move(param, i, "agent", "needs the name of an agent", err);
     if (!is_version(json_get(move, "version"))) return wrong_move(param, i, "version", "needs a version", err);
     const json_t *expected = json_get(move, "expected");
-    if (expected && (!json_is_integer(expected) || json_integer_value(expected) < 0))
+    if (expected && (!json_is_integer(expected) || !number_in_range(PARAM_NUMBER, json_integer_value(expected))))
         return wrong_move(param, i, "expected", "may expect a whole number only", err);
     return 0;
 }
 
 static int check_moves(const struct op_param *param, const json_t *list, struct err *err) {
     if (!json_is_array(list)) return wrong(param, err, NULL);
-    int r = list_length(param, list, MOVES_MAX, err);
+    int r = list_length(param, list, OPS_MOVES_MAX, err);
     if (r < 0) return r;
     size_t i;
     json_t *move;

@@ -128,6 +128,13 @@ def test_odd_queries(admin, query):
         assert answer.status >= 400
 
 
+def test_numbers_stay_where_json_is_exact(admin):
+    assert admin.get(f"/v1/audit?after={2**53 - 1}").status == 200
+    for number in (2**53, 2**63 - 1, 2**63):
+        answer = admin.get(f"/v1/audit?after={number}")
+        assert admin.problem_of(answer)["at"] == "after", answer
+
+
 def test_headers_over_the_limit(admin):
     answer = admin.send("GET", "/v1/whoami", headers={"X-Long": "x" * 100_000})
     assert answer.status in (431, 400), answer
