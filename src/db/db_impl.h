@@ -59,4 +59,9 @@ int db_sqlite_check(struct sqlite3 *db, bool quick, const struct db_watch *watch
 int db_sqlite_settle(const char *path, struct err *err) MUST_CHECK;
 const char *db_sqlite_library(void);
 
+/* The VFS through which a writer opens a SQLite store: it writes the log in few system calls. For connections that sync each
+ * commit (synchronous = FULL) on a file that takes half-written sectors well (SQLITE_FCNTL_POWERSAFE_OVERWRITE). */
+#define DB_LOG_VFS "serin-log"
+void db_log_vfs_add(void); /* once for the whole program; further calls do nothing */
+
 #endif

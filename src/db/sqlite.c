@@ -278,8 +278,9 @@ static int sqlite_begin(struct db *base, struct err *err) {
 static int sqlite_commit(struct db *base, struct err *err) {
     struct sqlite_db *db = sqlite_of(base);
 
+    bool lost = db->lost; /* before: a COMMIT that fails gives the transaction up, too */
     int r = run(db, "COMMIT", err);
-    bool unsure = r < 0 && !db->lost && (sqlite3_extended_errcode(db->handle) & 0xff) == SQLITE_IOERR;
+    bool unsure = r < 0 && !lost && (sqlite3_extended_errcode(db->handle) & 0xff) == SQLITE_IOERR;
     sqlite_rollback(base);
     if (r == -ERR_STORE_IO && unsure) {
         r = err_set(err, ERR_UNKNOWN_OUTCOME, "the disk failed while a change was committed");
@@ -338,8 +339,10 @@ static void configure_library(void) {
 }
 
 static int open_handle(struct sqlite_db *db, const char *name, int flags, struct err *err) {
+    const char *vfs = db->mode == DB_WRITER ? DB_LOG_VFS : NULL; /* the address of a store in memory names another */
+
     if (!(flags & SQLITE_OPEN_READONLY)) flags |= SQLITE_OPEN_READWRITE;
-    if (sqlite3_open_v2(name, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
+    if (sqlite3_open_v2(name, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs) != SQLITE_OK)
         return db->handle ? sqlite_error(db, err, "opening the store") : err_no_memory(err);
     sqlite3_busy_timeout(db->handle, BUSY_WAIT_MS);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
@@ -399,19 +402,21 @@ static int use_log(struct sqlite_db *db, struct err *err) {
 }
 
 static int setup_writer(struct sqlite_db *db, struct err *err) {
+    int powersafe = 1;
+
+    (void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_POWERSAFE_OVERWRITE, &powersafe); /* see DB_LOG_VFS */
     if (sqlite3_db_readonly(db->handle, "main") == 1) {
         int r = err_set(err, ERR_STORE_READ_ONLY, "the store's file may not be written");
         err_at(err, "%s", db->file.path);
         return r;
     }
-    int r = claim(db, err);
-    if (r < 0) return r;
-    r = use_log(db, err);
-    if (r < 0) return r;
-    return sqlite_exec(&db->base,
-                       "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -8192; PRAGMA "
-                       "journal_size_limit = 67108864",
-                       err);
+    int r =
+        sqlite_exec(&db->base,
+                    "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -8192; PRAGMA "
+                    "journal_size_limit = 67108864",
+                    err);
+    if (r == 0) r = claim(db, err);
+    return r < 0 ? r : use_log(db, err);
 }
 
 static int open_memory(struct sqlite_db *db, const char *name, struct err *err) {
@@ -458,6 +463,7 @@ int db_sqlite_open(const char *address, enum db_mode mode, struct db **ret, stru
 
     if (!db) return err_no_memory(err);
     configure_library();
+    db_log_vfs_add();
     *db = (struct sqlite_db){.base.driver = &sqlite_driver, .mode = mode, .file = DB_FILE_INIT};
     if (!*address) {
         int r = err_set(err, ERR_CONFIG, "the store's address names no file");
