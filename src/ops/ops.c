@@ -7,6 +7,7 @@
  * The transaction's callback may run on another caller's thread (group commit); everything it touches hangs off the call,
  * whose owner waits meanwhile.
  */
+#include "base/failpoint.h"
 #include "ops/ops_impl.h"
 
 #include <string.h>
@@ -171,10 +172,13 @@ static int change_in_tx(void *arg, struct store_tx *tx, struct err *err) {
     r = store_advance(tx, &run->position, &run->at, err);
     if (r < 0) return r;
     run->call->position = run->position;
+    FAILPOINT(write_advanced);
     r = impl->apply(run, tx, err);
     if (r < 0) return r;
+    FAILPOINT(write_applied);
     r = append_audit(run, tx, err);
     if (r < 0) return r;
+    FAILPOINT(write_audited);
     return remember_answer(run, tx, err);
 }
 
@@ -199,8 +203,10 @@ static int run_change(struct op_run *run, struct err *err) {
     if (r > 0) return 0;
 
     log_change(run);
+    FAILPOINT(change_publish);
     struct err late = ERR_INIT;
     if (live_catch_up(run->ops->live, &late) < 0) log_err(run->ops->log, LOG_SNAPSHOT_STALE, &late);
+    FAILPOINT(change_published);
     return 0;
 }
 

@@ -3,11 +3,13 @@
  * The key that signs audit checkpoints: 64 hex digits in a file of its own, outside the store, so that whoever can change
  * the store cannot sign for it.
  */
+#include "base/failpoint.h"
 #include "base/file.h"
+#include "server/care.h"
 #include "server/parts.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,6 +38,31 @@ static int write_all(int fd, const char *bytes, size_t len) {
     return fsync(fd);
 }
 
+static int write_key(const char *path, const char *text, size_t len, struct err *err) {
+    int fd;
+    int r = care_new_file(path, &fd, err);
+    if (r < 0) return r;
+    FAILPOINT(audit_key_made);
+    if (write_all(fd, text, len) < 0) r = care_file_error(err, errno, "cannot write there", path);
+    close(fd);
+    return r;
+}
+
+/* It gets its name when it is whole and durable: a first start that is cut off must not leave half a key behind. */
+static int place_key(const char *path, const char *text, size_t len, struct err *err) {
+    _cleanup_(freep) char *partial = care_beside(path, ".partial");
+    if (!partial) return err_no_memory(err);
+    int r = write_key(partial, text, len, err);
+    FAILPOINT(audit_key_written);
+    if (r == 0 && rename(partial, path) < 0) r = care_file_error(err, errno, "cannot name it", path);
+    if (r < 0) {
+        unlink(partial);
+        return r;
+    }
+    FAILPOINT(audit_key_named);
+    return care_sync_folder(path, err);
+}
+
 static int make_key(const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct err *err) {
     uint8_t public_key[ED25519_PUBLIC_SIZE];
     int r = ed25519_new(ret, public_key, err);
@@ -44,14 +71,10 @@ static int make_key(const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct 
     char text[DIGITS + 1];
     hex_encode(ret, ED25519_PRIVATE_SIZE, text);
     text[DIGITS] = '\n';
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write_all(fd, text, sizeof(text)) == 0;
-    int failed = errno;
-    if (fd >= 0) close(fd);
-    if (fd >= 0 && !written) unlink(path);
+    r = place_key(path, text, sizeof(text), err);
     secret_clear(text, sizeof(text));
-    if (written) return 0;
-    r = err_set_errno(err, ERR_FILE, failed, "the audit key file cannot be made");
+    if (r == 0) return 0;
+    err_prefix(err, "the audit key file cannot be made: ");
     err_at(err, "%s", path);
     err_remedy(err, "Make its folder writable, or name another file with --audit-key-file");
     return r;

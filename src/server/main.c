@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `serin`: the command line, with the commands that need the store itself added to it. */
+#include "base/failpoint.h"
 #include "cli/cli.h"
 #include "server/serve.h"
 
@@ -49,5 +50,10 @@ int main(int argc, char **argv) {
         },
         {.name = "docs", .run = docs_main},
     };
+    struct err err = ERR_INIT;
+    if (failpoint_arm(&err) < 0) {
+        cli_report(&err);
+        return 2;
+    }
     return cli_main(argc, argv, locals, sizeof(locals) / sizeof(locals[0]));
 }

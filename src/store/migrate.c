@@ -4,6 +4,7 @@
  * two of them, and derived tables that changed are filled from the truth before it commits. There is no way back: an
  * older program refuses the store (STORE_NEWER).
  */
+#include "base/failpoint.h"
 #include "store/store_impl.h"
 
 static int schema_number(struct db *db, int *ret, struct err *err) {
@@ -66,6 +67,7 @@ static int apply_missing(struct store *store, struct err *err) {
     for (int i = store->schema_from; i < store_migration_count; i++) {
         r = apply(store, &store_migrations[i], err);
         if (r < 0) return r;
+        FAILPOINT(migrate_step);
         derived |= store_migrations[i].derived != NULL;
     }
     return derived ? store_rebuild_in(store->writer, err) : 0;
@@ -74,8 +76,11 @@ static int apply_missing(struct store *store, struct err *err) {
 int store_migrate(struct store *store, struct err *err) {
     int r = db_begin(store->writer, err);
     if (r < 0) return r;
+    FAILPOINT(migrate_begun);
     r = apply_missing(store, err);
+    FAILPOINT(migrate_applied);
     if (r == 0 && store->schema_from < store_migration_count) r = db_commit(store->writer, err);
+    FAILPOINT(migrate_committed);
     db_rollback(store->writer);
     store->schema = store_migration_count;
     return r;

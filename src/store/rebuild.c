@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The derived tables from the truth: how they are made, and a hash that tells whether two makings agree. */
+#include "base/failpoint.h"
 #include "store/store_impl.h"
 
 /* clang-format off */
@@ -75,7 +76,9 @@ int store_rebuild_in(struct db *db, struct err *err) {
 /* Rebuilding is no change: it takes no position, and the head is written back as it was. */
 static int rebuild(void *arg, struct store_tx *tx, struct err *err) {
     tx->advanced = tx->audited = true;
-    return tx_write_plain(tx, rebuild_sql, err);
+    int r = tx_write_plain(tx, rebuild_sql, err);
+    FAILPOINT(rebuild_written);
+    return r;
 }
 
 int store_rebuild(struct store *store, struct err *err) {

@@ -13,6 +13,7 @@
  * The head is read once, by a statement that also locks its row, moved in memory by each job, and written once before
  * the commit; a job that is undone leaves no trace in it.
  */
+#include "base/failpoint.h"
 #include "store/store_impl.h"
 
 #include <errno.h>
@@ -58,6 +59,7 @@ static struct write_job *queue_take(struct write_queue *queue) {
 static int batch_begin(struct batch *batch, struct err *err) {
     struct db *db = batch->store->writer;
 
+    FAILPOINT(write_begin);
     int r = db_begin(db, err);
     if (r < 0) return r;
     r = tx_read_head(db, "UPDATE head SET id = id WHERE id = 1 RETURNING epoch, seq, at, audit_hash", &batch->head,
@@ -67,6 +69,7 @@ static int batch_begin(struct batch *batch, struct err *err) {
         return r;
     }
     batch->open = true;
+    FAILPOINT(write_begun);
     return 0;
 }
 
@@ -103,8 +106,11 @@ static void batch_commit(struct batch *batch) {
         db_rollback(batch->store->writer);
         return;
     }
+    FAILPOINT(write_finished);
     int r = batch_write_head(batch, &err);
+    FAILPOINT(write_commit);
     if (r == 0) r = db_commit(batch->store->writer, &err);
+    FAILPOINT(write_committed);
     if (r < 0) batch_fail(batch, r, &err);
 }
 
@@ -155,6 +161,7 @@ static int job_run(struct batch *batch, struct write_job *job, struct err *err) 
     batch->head = tx.head;
     batch->kept++;
     job->kept = true;
+    FAILPOINT(write_kept);
     return 0;
 }
 

@@ -106,7 +106,7 @@ class Server:
         assert event, f"the server ended with {self.process.wait_end()}:\n{self.process.log()}"
         self.address = event["address"]
         self.wait_ready()
-        self.schemas = Schemas(self.admin.send("GET", "/openapi.json", key=None).json)
+        self.schemas = self.schemas or Schemas(self.admin.send("GET", "/openapi.json", key=None).json)
         return self
 
     def wait_ready(self):

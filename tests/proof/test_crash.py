@@ -1,15 +1,165 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was acknowledged is there after kill -9."""
-from harness.scale import make_random
-from harness.world import unique
+"""kill -9 while clients write: nothing acknowledged is lost, nothing is applied twice, whenever the end comes."""
+import random
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from harness import server as servers
+from harness.ledger import ACKNOWLEDGED, REFUSED, UNCHANGED, History, Ledger, Writer
+from harness.scale import SCALE, make_random
+from harness.server import ROOT, Process, Server, clean_env, run_cli
+from harness.table import rows
+from harness.wire import Cut
+from harness.world import World
+
+ASAN = ROOT / "build/asan/serin"
+WRITERS = 6
+AT_START = ("audit_key_", "migrate_")
+POINTS = [row[0] for _, row in rows("src/base/failpoint.def", "FAILPOINT_ROW")]
+WRITE_POINTS = [name for name in POINTS if name.startswith(("write_", "change_"))]
+PASSAGES = max(1, SCALE.kills // 50)  # of each failpoint
+KILLS_AT_POINTS = PASSAGES * len(POINTS)
 
 
-def test_an_acknowledged_change_survives_a_kill(own_world):
-    rng, server = make_random(), own_world.server
-    for _ in range(5):
-        agent = own_world.agent(rng.randrange(1, 4))
-        versions = own_world.admin.op("version_list", agent=agent)
-        server.kill()
-        server.start()
-        assert own_world.admin.op("version_list", agent=agent) == versions
-        assert own_world.admin.call("agent_get", agent=unique()).status == 404
+class Crashes:
+    """One store, killed and started again; what its clients know; what its history must be."""
+
+    def __init__(self, folder, rng):
+        self.rng, self.ledger, self.kills = rng, Ledger(), 0
+        self.server = Server(folder).start()
+        self.history = History(self.ledger)
+        self.agents = [World(self.server).make_environments().agent(3) for _ in range(4)]
+
+    def write(self, end, seconds=20):
+        """Clients write until the server has ended; `end` brings that about, or waits for it."""
+        stop = threading.Event()
+        writers = [Writer(self.ledger, f"{self.kills}-{number}", random.Random(self.rng.random()), self.agents, self.server.address, stop)
+                   for number in range(WRITERS)]
+        for writer in writers:
+            writer.start()
+        try:
+            end(seconds)
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join(30)
+        failures = [writer.failure for writer in writers if writer.failure]
+        if failures:
+            raise failures[0]
+
+    def killed(self):
+        self.server.close_clients()
+        assert self.server.process.wait_end() == -signal.SIGKILL, self.server.process.log()
+        self.kills += 1
+
+    def check(self):
+        """The server runs again: what was unknown is asked again, then all must agree."""
+        self.ledger.retry(self.server.address)
+        self.history.follow(self.server.admin)
+        self.history.check_acknowledged()
+        self.history.check_served(self.server.admin)
+
+    def close(self):
+        self.history.check_lists(self.server.admin)
+        self.server.stop()
+        before = derived(self.server.store)
+        run_cli("rebuild", "--store", f"sqlite:{self.server.store}", home=self.server.folder).ok()
+        assert derived(self.server.store) == before
+        counts = self.ledger.counts
+        print(f"{self.kills} kills; {len(self.ledger.of(ACKNOWLEDGED))} changes acknowledged, {len(self.ledger.of(UNCHANGED))} changed nothing, "
+              f"{len(self.ledger.of(REFUSED))} refused; {counts['retried']} unknown and retried, of which {counts['had been applied']} had been applied; "
+              f"{self.history.entries} audit entries; 0 lost, 0 twice")
+
+
+def derived(store):
+    """All rows of the derived tables."""
+    with closing(sqlite3.connect(store)) as db:
+        tables = [name for name, in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%_now' ORDER BY name")]
+        assert len(tables) == 5
+        return {name: sorted(db.execute(f"SELECT * FROM {name}")) for name in tables}
+
+
+@pytest.mark.timeout(3600)
+def test_killed_at_random_moments(tmp_path):
+    rng = make_random()
+    crashes = Crashes(tmp_path, rng)
+    began, kills = time.monotonic(), max(SCALE.kills - KILLS_AT_POINTS, 10)
+    for _ in range(kills):
+        def end(_seconds, moment=rng.uniform(0.002, 0.15)):
+            time.sleep(moment)
+            crashes.server.process.process.kill()
+
+        crashes.write(end)
+        crashes.killed()
+        crashes.server.start()
+        crashes.check()
+    print(f"{(time.monotonic() - began) / kills:.2f} s a kill")
+    assert crashes.history.entries > kills
+    crashes.close()
+
+
+@pytest.fixture
+def asan(monkeypatch):
+    assert ASAN.exists(), f"{ASAN} is missing: tools/run-tests --only asan makes it"
+    monkeypatch.setattr(servers, "BINARY", ASAN)
+
+
+@pytest.mark.timeout(3600)
+def test_killed_at_every_failpoint_of_a_change(tmp_path, asan):
+    rng = make_random()
+    crashes = Crashes(tmp_path, rng)
+    for name in WRITE_POINTS * PASSAGES:
+        crashes.server.stop()
+        crashes.server.env = {"SERIN_FAILPOINT": f"{name}:{rng.randrange(1, 120)}"}
+        crashes.server.start()
+        crashes.write(crashes.server.process.process.wait)
+        crashes.killed()
+        crashes.server.env = {}
+        crashes.server.start()
+        crashes.check()
+    crashes.close()
+
+
+def ends_at(point, *arguments, folder):
+    """Runs the program until that failpoint kills it."""
+    env = clean_env(folder, SERIN_FAILPOINT=f"{point}:1", SERIN_BOOTSTRAP_KEY=servers.FIRST_KEY)
+    done = subprocess.run([str(servers.BINARY), *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=30)
+    assert done.returncode == -signal.SIGKILL, done
+
+
+@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS])
+def test_killed_in_a_first_start_or_a_rebuild(tmp_path, asan, point):
+    """The next start finds a store in order."""
+    store = f"sqlite:{tmp_path}/serin.db"
+    if point.startswith(AT_START):
+        ends_at(point, "serve", "--store", store, "--listen", "127.0.0.1:0", folder=tmp_path)
+    crashes = Crashes(tmp_path, make_random())
+    crashes.write(lambda _: time.sleep(0.05))
+    if not point.startswith(AT_START):
+        crashes.server.stop()
+        before = derived(crashes.server.store)
+        ends_at(point, "rebuild", "--store", store, folder=tmp_path)
+        assert derived(crashes.server.store) == before
+        crashes.server.start()
+    crashes.check()
+    crashes.close()
+
+
+def test_an_unknown_failpoint_is_refused(tmp_path, asan):
+    env = clean_env(tmp_path, SERIN_FAILPOINT="nowhere:1")
+    done = subprocess.run([str(ASAN), "serve"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "nowhere:1" in done.stderr, done
+
+
+def test_the_released_program_has_no_failpoints():
+    """Neither their names nor their variable."""
+    program = (ROOT / "build/serin").read_bytes()
+    assert b"SERIN_BOOTSTRAP_KEY" in program
+    assert b"SERIN_FAILPOINT" not in program
+    assert not [name for name in POINTS if name.encode() in program]
