@@ -23,9 +23,11 @@ test: ## everything: unit tests, sanitizers, lint, scenarios; ends with "N passe
 lint: ## layers, layout, clang-tidy
 	@tools/run-tests --only lint
 
-bench: ## figures, each beside a named peer measured in the same run
+bench: ## figures, each beside a named peer in the same run; FIGURES="http push"
 	@tools/install-deps build bench
-	@bench/run
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)
+	@ninja -C $(BUILD) bench-programs
+	@bench/run $(FIGURES)
 
 fuzz: ## fuzz what reads bytes from outside; SECONDS_EACH=60
 	@tools/install-deps build test

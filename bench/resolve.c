@@ -11,7 +11,7 @@
  * from 64 bytes an agent, in random order; `copy`, memcpy of one configuration, in random order. Each size runs in a
  * process of its own, so that none finds what another left in the heap.
  *
- * Usage: bench-resolve-inproc [--json]
+ * Usage: bench-resolve        prints JSON
  */
 #include "resolve/resolve.h"
 #include "snapshot/publisher.h"
@@ -62,7 +62,7 @@ void *__wrap_aligned_alloc(size_t align, size_t size) {
 
 static void must(bool ok, const char *what) {
     if (ok) return;
-    fprintf(stderr, "bench-resolve-inproc: %s failed\n", what);
+    fprintf(stderr, "bench-resolve: %s failed\n", what);
     exit(1);
 }
 
@@ -341,22 +341,8 @@ static struct figures measure_apart(unsigned agents) {
 
 /* ---- printing ---- */
 
-static void print_table(const struct figures *figures, size_t count) {
-    printf("median ns in process, configurations of %d bytes, random order\n\n", CONFIG_BYTES);
-    printf("%8s  %14s  %17s  %14s  %11s  %12s  %12s\n", "", "resolve", "resolve and write", "peers", "", "deploy to",
-           "resident /");
-    printf("%8s  %6s  %6s  %8s  %7s  %6s  %6s  %11s  %12s  %12s\n", "agents", "flow", "chain", "flow", "chain", "load",
-           "copy", "allocations", "visible (us)", "served bytes");
-    for (size_t i = 0; i < count; i++) {
-        const struct figures *f = figures + i;
-        printf("%8u  %6.1f  %6.1f  %8.1f  %7.1f  %6.1f  %6.1f  %11" PRIu64 "  %12.1f  %12.2f\n", f->agents,
-               f->resolve_flow, f->resolve_chain, f->write_flow, f->write_chain, f->load, f->copy, f->allocations,
-               f->deploy_us, f->memory_ratio);
-    }
-}
-
 static void print_json(const struct figures *figures, size_t count) {
-    printf("{\"bench\":\"resolve_inproc\",\"config_bytes\":%d,\"rows\":[", CONFIG_BYTES);
+    printf("[");
     for (size_t i = 0; i < count; i++) {
         const struct figures *f = figures + i;
         printf("%s{\"agents\":%u,\"resolve_flow_ns\":%.1f,\"resolve_chain_ns\":%.1f,\"write_flow_ns\":%.1f,"
@@ -365,22 +351,14 @@ static void print_json(const struct figures *figures, size_t count) {
                i ? "," : "", f->agents, f->resolve_flow, f->resolve_chain, f->write_flow, f->write_chain, f->load,
                f->copy, f->allocations, f->deploy_us, f->memory_ratio);
     }
-    printf("]}\n");
+    printf("]\n");
 }
 
-int main(int argc, char **argv) {
+int main(void) {
     static const unsigned sizes[] = {10, 1000, 10000, 100000};
     struct figures figures[ARRAY_LEN(sizes)];
-    bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
-    if (argc > 1 && !json) {
-        fprintf(stderr, "usage: bench-resolve-inproc [--json]\n");
-        return 2;
-    }
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
         figures[i] = measure_apart(sizes[i]);
-    if (json)
-        print_json(figures, ARRAY_LEN(sizes));
-    else
-        print_table(figures, ARRAY_LEN(sizes));
+    print_json(figures, ARRAY_LEN(sizes));
     return 0;
 }

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine: what it is, what is installed on it, which core serves and which one asks."""
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+SERIN = BUILD / "serin"
+
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = CORES[0], CORES[1 % len(CORES)]
+
+PLACES = [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
+
+
+def program(name):
+    path = shutil.which(name, path=os.pathsep.join(PLACES))
+    if not path:
+        sys.exit(f"bench: {name} is missing; `tools/install-deps bench` installs it")
+    return path
+
+
+def own(name):
+    """A measuring program of this project."""
+    path = BUILD / "bench" / f"bench-{name}"
+    if not path.exists():
+        sys.exit(f"bench: {path} is not built; `ninja -C {BUILD.name} bench-programs` builds it")
+    return path
+
+
+def pinned(core, *command):
+    return [program("taskset"), "-c", str(core), *map(str, command)]
+
+
+def run(*command, **options):
+    """What a program prints; its failure ends the figure with what it said."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        sys.exit(f"bench: {command[0]} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def run_json(*command):
+    return json.loads(run(*command))
+
+
+def first_line(*command):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    return (done.stdout + done.stderr).strip().split("\n")[0]
+
+
+def file_system(path):
+    return run("findmnt", "-n", "-o", "FSTYPE,SOURCE", "-T", path).strip()
+
+
+def build_type():
+    options = {row["name"]: row["value"] for row in json.loads((BUILD / "meson-info" / "intro-buildoptions.json").read_text())}
+    return f"{first_line('cc', '--version')}, {options['buildtype']}, sanitizers {options['b_sanitize']}"
+
+
+def facts():
+    """Which machine and which versions the figures are of."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    models = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    return {
+        "machine": f"{models[0] if models else platform.machine()}, {len(CORES)} cores, {memory / 2**30:.0f} GiB, {' '.join(file_system(BUILD).split())}",
+        "system": f"{platform.freedesktop_os_release().get('PRETTY_NAME', 'Linux')}, Linux {platform.release()}",
+        "serin": f"{first_line(SERIN, '--version')}, {build_type()}",
+        "nginx": first_line(program("nginx"), "-v").split("/")[-1],
+        "redis": first_line(program("redis-server"), "--version").split(" sha=")[0],
+        "postgresql": first_line(program("postgres"), "--version"),
+        "sqlite": first_line("pkg-config", "--modversion", "sqlite3"),
+        "wrk": first_line(program("wrk"), "-v").split(" Copyright")[0],
+        "pinned": f"servers to core {SERVER_CORE}, what asks them to core {LOAD_CORE}",
+    }
