@@ -29,6 +29,31 @@ int sha256_pieces(const struct slice *pieces, size_t count, struct sha256 *ret) 
     return EVP_DigestFinal_ex(ctx, ret->bytes, NULL) ? 0 : -ERR_INTERNAL;
 }
 
+/* The sum is OpenSSL's object under another name. */
+static EVP_MD_CTX *ctx_of(struct sha256_sum *sum) {
+    return (EVP_MD_CTX *)sum;
+}
+
+int sha256_sum_new(struct sha256_sum **ret) {
+    _cleanup_(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (!ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) return -ERR_NO_MEMORY;
+    *ret = (struct sha256_sum *)TAKE_PTR(ctx);
+    return 0;
+}
+
+int sha256_sum_add(struct sha256_sum *sum, struct slice bytes) {
+    return EVP_DigestUpdate(ctx_of(sum), bytes.ptr, bytes.len) ? 0 : -ERR_INTERNAL;
+}
+
+int sha256_sum_end(struct sha256_sum *sum, struct sha256 *ret) {
+    return EVP_DigestFinal_ex(ctx_of(sum), ret->bytes, NULL) ? 0 : -ERR_INTERNAL;
+}
+
+struct sha256_sum *sha256_sum_free(struct sha256_sum *sum) {
+    EVP_MD_CTX_free(ctx_of(sum));
+    return NULL;
+}
+
 void sha256_text(const struct sha256 *hash, char ret[HASH_TEXT_SIZE]) {
     memcpy(ret, SHA256_PREFIX, SHA256_PREFIX_LEN);
     hex_encode(hash->bytes, SHA256_SIZE, ret + SHA256_PREFIX_LEN);

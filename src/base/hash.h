@@ -18,6 +18,13 @@ struct sha256 {
 int sha256_bytes(const void *bytes, size_t len, struct sha256 *ret) MUST_CHECK;
 /* The hash over several pieces one after the other. */
 int sha256_pieces(const struct slice *pieces, size_t count, struct sha256 *ret) MUST_CHECK;
+/* The same for bytes that come bit by bit. */
+struct sha256_sum;
+int sha256_sum_new(struct sha256_sum **ret) MUST_CHECK;
+int sha256_sum_add(struct sha256_sum *sum, struct slice bytes) MUST_CHECK;
+int sha256_sum_end(struct sha256_sum *sum, struct sha256 *ret) MUST_CHECK; /* nothing is added any more */
+struct sha256_sum *sha256_sum_free(struct sha256_sum *sum);
+DEFINE_CLEANUP(struct sha256_sum *, sha256_sum_free)
 void sha256_text(const struct sha256 *hash, char ret[HASH_TEXT_SIZE]); /* "sha256:1f2e…" */
 bool sha256_from_text(const char *text, struct sha256 *ret);           /* exactly the form above */
 

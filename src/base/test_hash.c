@@ -25,6 +25,19 @@ static void test_sha256(void **state) {
     assert_string_equal(text, "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+static void test_sha256_bit_by_bit(void **state) {
+    struct sha256 whole, sum;
+    struct sha256_sum *adding = NULL;
+    assert_int_equal(sha256_bytes("one and two", 11, &whole), 0);
+    assert_int_equal(sha256_sum_new(&adding), 0);
+    assert_int_equal(sha256_sum_add(adding, SLICE_LIT("one ")), 0);
+    assert_int_equal(sha256_sum_add(adding, (struct slice){0}), 0);
+    assert_int_equal(sha256_sum_add(adding, SLICE_LIT("and two")), 0);
+    assert_int_equal(sha256_sum_end(adding, &sum), 0);
+    assert_memory_equal(&sum, &whole, sizeof(whole));
+    assert_null(sha256_sum_free(adding));
+}
+
 static void test_sha256_text_reads_back(void **state) {
     struct sha256 hash, again;
     char text[HASH_TEXT_SIZE + 1];
@@ -134,6 +147,7 @@ static void test_ed25519_verifies(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_sha256_bit_by_bit),
         cmocka_unit_test(test_sha256_text_reads_back),
         cmocka_unit_test(test_murmur3),
         cmocka_unit_test(test_murmur3_at_any_address),

@@ -15,21 +15,10 @@
 
 #include <inttypes.h>
 
-struct snapshot {
-    struct table *entries, *agents;
-    struct rosters *rosters;
-    struct key_set *keys; /* NULL: none in force */
-    struct position position;
-    uint64_t stamp;
-    atomic_uint count;
-};
-
 struct snapshot_edit {
     struct snapshot *base; /* borrowed */
     struct snapshot *next;
 };
-
-DEFINE_CLEANUP(struct snapshot *, snapshot_unref)
 
 /* ---- reading ---- */
 
@@ -186,6 +175,14 @@ int snapshot_edit_finish(struct snapshot_edit *edit, struct position position, s
     return 0;
 }
 
+size_t snapshot_edit_agents(const struct snapshot_edit *edit) {
+    return edit->next->agents->size;
+}
+
+size_t snapshot_edit_environments(const struct snapshot_edit *edit) {
+    return edit->next->rosters->used;
+}
+
 int snapshot_edit_agent(struct snapshot_edit *edit, const char *agent) {
     struct snapshot *next = edit->next;
     struct slice name = slice_of(agent);
@@ -219,7 +216,7 @@ int snapshot_edit_keys(struct snapshot_edit *edit, const struct key *keys, size_
 
 /* ---- entries: find or make the versions, make the entry, make room, put ---- */
 
-static const struct snapshot_version *entry_version(const struct snapshot_entry *entry, int64_t number) {
+const struct snapshot_version *entry_version(const struct snapshot_entry *entry, int64_t number) {
     const struct entry *whole = entry ? entry_of(entry) : NULL;
     for (uint32_t i = 0; whole && i < whole->version_count; i++)
         if (whole->versions[i]->number == number) return whole->versions[i];

@@ -106,6 +106,7 @@ void snapshot_entry_write(const struct snapshot_entry *entry, struct str *out);
 int snapshot_new(struct snapshot **ret) MUST_CHECK;
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 struct snapshot *snapshot_unref(struct snapshot *snapshot); /* answers NULL */
+DEFINE_CLEANUP(struct snapshot *, snapshot_unref)
 
 struct snapshot_override_spec {
     const char *name;

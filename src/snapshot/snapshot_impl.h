@@ -270,4 +270,20 @@ int key_set_new(const struct key *keys, size_t count, struct key_set **ret, stru
 struct key_set *key_set_ref(struct key_set *set);   /* takes NULL */
 struct key_set *key_set_unref(struct key_set *set); /* takes NULL */
 
+/* ---- snapshot.c ---- */
+
+struct snapshot {
+    struct table *entries, *agents;
+    struct rosters *rosters;
+    struct key_set *keys; /* NULL: none in force */
+    struct position position;
+    uint64_t stamp;
+    atomic_uint count;
+};
+
+size_t snapshot_edit_agents(const struct snapshot_edit *edit);
+size_t snapshot_edit_environments(const struct snapshot_edit *edit);
+/* The version of that number that the entry serves to anybody, or NULL. `entry` may be NULL. */
+const struct snapshot_version *entry_version(const struct snapshot_entry *entry, int64_t number);
+
 #endif

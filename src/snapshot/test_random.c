@@ -2,6 +2,7 @@
 /*
  * Random sequences of edits beside a model that is an array. The seed is printed; TEST_SEED repeats a run.
  */
+#include "snapshot/file.h"
 #include "snapshot/test_world.h"
 
 #include <inttypes.h>
@@ -197,6 +198,27 @@ static void check(const struct snapshot *snapshot, const struct model *model) {
     assert_int_equal(order.seen, entries);
 }
 
+static int collect(void *ctx, struct slice bytes, struct err *err) {
+    str_add_slice(ctx, bytes);
+    return 0;
+}
+
+/* Through the form of the file and back: the same answers, and the same bytes once more. */
+static void check_file(struct snapshot *snapshot, const struct model *model) {
+    struct str bytes = STR_INIT, again = STR_INIT;
+    struct snapshot *read = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(snapshot_file_write(snapshot, collect, &bytes, &err), 0);
+    if (snapshot_file_read(str_slice(&bytes), &read, &err) < 0) fail_msg("%s", err.message);
+    check(read, model);
+    assert_int_equal(snapshot_file_write(read, collect, &again, &err), 0);
+    assert_int_equal(bytes.len, again.len);
+    assert_memory_equal(bytes.data, again.data, bytes.len);
+    snapshot_unref(read);
+    str_deinit(&bytes);
+    str_deinit(&again);
+}
+
 /* ---- the properties ---- */
 
 struct kept {
@@ -221,6 +243,7 @@ static void test_edits_beside_model(void **state) {
         kept[to] = (struct kept){next, model};
         newest = to;
         if (step % 8 == 0) check(next, &model);
+        if (step % 8 == 4) check_file(next, &model);
     }
     for (size_t i = 0; i < KEPT; i++)
         if (kept[i].snapshot) check(kept[i].snapshot, &kept[i].model);
