@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store that cannot be used as it should: the answer says what is wrong and what to do, and nothing is half done."""
+import errno
 import os
 import shutil
 import signal
@@ -7,6 +8,8 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -182,6 +185,73 @@ def test_a_full_disk(small_disk):
     assert not ballast.exists()
     server.restart()
     assert server.admin.op("agent_get", agent=agent)["latest"] == kept + 1
+    server.stop()
+
+
+class Writer(threading.Thread):
+    """Pushes versions to an agent of its own without a pause, and remembers what was acknowledged."""
+
+    def __init__(self, server):
+        super().__init__()
+        self.client, self.agent = server.another(), unique()
+        self.kept, self.refused, self.faults, self.over = [], 0, [], threading.Event()
+
+    def run(self):
+        while not self.over.is_set() and not self.faults:
+            text = unique() * 100
+            answer = self.client.call("version_push", agent=self.agent, config=config(text))
+            if answer.status == 201:
+                self.kept.append(text)
+            elif answer.status == 507 and answer.json["code"] == "store_full":
+                self.refused += 1
+            else:
+                self.faults.append(answer)
+        self.client.close()
+
+
+def fill(path):
+    with open(path, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as full:
+            assert full.errno == errno.ENOSPC
+
+
+def until(condition, writers, world, agent):
+    """Resolving goes on all the while."""
+    deadline = time.monotonic() + 30
+    while not all(condition(writer) for writer in writers):
+        assert world.version_of(agent) == 1
+        assert not any(writer.faults for writer in writers), [writer.faults for writer in writers]
+        assert time.monotonic() < deadline
+
+
+def test_a_disk_that_fills_while_clients_write(small_disk):
+    assert mount("-o", "remount,size=32m", str(small_disk))
+    server = Server(small_disk / "serin").start()
+    world = World(server).make_environments()
+    agent = world.served(1)
+    writers = [Writer(server) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for _ in range(3):
+        fill(small_disk / "ballast")
+        refused = {writer: writer.refused for writer in writers}
+        until(lambda writer: writer.refused > refused[writer] + 3, writers, world, agent)
+        (small_disk / "ballast").unlink()
+        kept = {writer: len(writer.kept) for writer in writers}
+        until(lambda writer: len(writer.kept) > kept[writer] + 20, writers, world, agent)
+    for writer in writers:
+        writer.over.set()
+    for writer in writers:
+        writer.join()
+    server.restart()
+    for writer in writers:
+        assert server.admin.op("agent_get", agent=writer.agent)["latest"] == len(writer.kept)
+        for number, text in enumerate(writer.kept, 1):
+            assert server.admin.op("version_get", agent=writer.agent, version=number)["config"]["system_prompt"] == text
+    assert world.version_of(agent) == 1
     server.stop()
 
 
