@@ -72,6 +72,11 @@ struct db_watch {
 /* Copies everything that this READER or VISITOR sees into the empty file at `path`: one moment, whatever is written meanwhile,
  * when a transaction is open and has read. The copy is one file without a log beside it; making it durable is the caller's work. */
 int db_backup(struct db *db, const char *path, const struct db_watch *watch, struct err *err) MUST_CHECK;
+/* Seals a copy that nobody has open: a checksum over all of it, in its header. Any byte that changes later is found; a writer that opens it breaks
+ * the seal, for then it is a store. */
+int db_seal(const char *path, const struct db_watch *watch, struct err *err) MUST_CHECK;
+/* STORE_CORRUPT when it was sealed and has changed since. 0 for a file without a seal. */
+int db_seal_check(const char *path, const struct db_watch *watch, struct err *err) MUST_CHECK;
 /* Looks at every page and, unless `quick`, compares indexes with their tables. STORE_CORRUPT with the first thing that is wrong. */
 int db_check(struct db *db, bool quick, const struct db_watch *watch, struct err *err) MUST_CHECK;
 

@@ -401,6 +401,14 @@ static int use_log(struct sqlite_db *db, struct err *err) {
     return r;
 }
 
+/* What is written from now on is not what a backup's seal stands for. */
+static int break_seal(struct sqlite_db *db, struct err *err) {
+    int64_t seal;
+
+    int r = pragma_int(db, "PRAGMA user_version", &seal, err);
+    return r < 0 || !seal ? r : sqlite_exec(&db->base, "PRAGMA user_version = 0", err);
+}
+
 static int setup_writer(struct sqlite_db *db, struct err *err) {
     int powersafe = 1;
 
@@ -416,7 +424,8 @@ static int setup_writer(struct sqlite_db *db, struct err *err) {
                     "journal_size_limit = 67108864",
                     err);
     if (r == 0) r = claim(db, err);
-    return r < 0 ? r : use_log(db, err);
+    if (r == 0) r = use_log(db, err);
+    return r < 0 ? r : break_seal(db, err);
 }
 
 static int open_memory(struct sqlite_db *db, const char *name, struct err *err) {

@@ -106,6 +106,7 @@ static int make(struct backup *backup, struct err *err) {
     if (r < 0) return r;
     r = copy(backup, err);
     if (r == 0) r = verify(backup, err);
+    if (r == 0) r = db_seal(backup->partial, &backup->care->watch, err);
     if (r == 0) r = place(backup, err);
     if (r < 0) care_remove(backup->partial);
     close(backup->fd);

@@ -48,6 +48,22 @@ int main(int argc, char **argv) {
             .options = &backup_options,
             .run = backup_main,
         },
+        {
+            .name = "restore",
+            .summary = "Bring a backup back",
+            .help = "Puts the backup in the store's place and begins a new epoch, so that everybody who follows the "
+                    "store notices that "
+                    "history was turned back. The backup is checked first; the store that was in place is kept beside "
+                    "it. The "
+                    "server must not be running. When it is interrupted or killed, the old store is in place or the "
+                    "new one, and it "
+                    "can be run again.",
+            .examples = "serin restore /backup/serin.db --store sqlite:/var/lib/serin/serin.db\n"
+                        "serin restore /backup/serin.db --reason \"disk of node 3 was lost\"\n",
+            .settings = true,
+            .options = &restore_options,
+            .run = restore_main,
+        },
         {.name = "docs", .run = docs_main},
     };
     struct err err = ERR_INIT;

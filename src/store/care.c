@@ -12,6 +12,7 @@ static int look(void *arg, struct store_tx *tx, struct err *err) {
     struct store *store = arg;
 
     int r = store_schema_look(tx, &store->schema, err);
+    if (r < 0 && err && !*err->at) err_at(err, "%s", store->url);
     store->schema_from = store->schema;
     return r;
 }
@@ -34,6 +35,19 @@ static int read_moment(struct store_tx *tx, struct store_moment *ret, struct err
     int r = tx_read_head(tx->db, "SELECT epoch, seq, at, audit_hash FROM head WHERE id = 1", &head, err);
     if (r == 0) *ret = (struct store_moment){head.position, head.at, head.audit_hash};
     return r;
+}
+
+static int peek(void *arg, struct store_tx *tx, struct err *err) {
+    return read_moment(tx, arg, err);
+}
+
+int store_peek(const struct store_options *options, struct store_moment *ret, struct err *err) {
+    _cleanup_(store_closep) struct store *store = NULL;
+
+    int r = store_new(options, &store, err);
+    if (r < 0) return r;
+    store->reading = DB_VISITOR;
+    return store_read(store, peek, ret, err);
 }
 
 /* ---- copying ---- */

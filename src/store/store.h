@@ -220,6 +220,8 @@ struct store_moment {
     int64_t at;
     struct sha256 audit_hash;
 };
+/* The newest change of a store at rest, whatever its schema. */
+int store_peek(const struct store_options *options, struct store_moment *ret, struct err *err) MUST_CHECK;
 /* Copies the store as it is at this moment, while others may write, into the empty file at `path`. */
 int store_backup(struct store *store, const char *path, const struct db_watch *watch, struct store_moment *ret,
                  struct err *err) MUST_CHECK;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Care of a store without its server: backups under writes, bringing them back, holding them to a checkpoint, the doctor."""
 import os
-import shutil
+import random
 import signal
 import sqlite3
 import stat
@@ -215,3 +215,277 @@ def test_a_store_that_is_damaged_gives_no_backup(own_world, tmp_path):
     backup(server, file).fails()
     assert not file.exists() and leftovers(tmp_path) == []
     server.store.write_bytes(good)
+
+
+# ---- restore ----
+
+
+def restore(server, file, *more, store=None):
+    return run_cli("restore", file, "--store", f"sqlite:{store or server.store}", *more, home=server.folder)
+
+
+def head(file):
+    [(epoch, seq)] = read(file, "SELECT epoch, seq FROM head")
+    return epoch, seq
+
+
+def kept(server):
+    return sorted(path for path in server.folder.iterdir() if ".before-" in path.name and path.suffix != ".lock")
+
+
+def with_backup(world, tmp_path):
+    """A stopped server whose store went on after its backup: the agent served version 1 then, and serves version 2 now."""
+    agent = world.served(1)
+    file = tmp_path / "backup.db"
+    backup(world.server, file).ok()
+    world.admin.op("version_push", agent=agent, config=config("later"))
+    world.deploy(agent, 2)
+    world.server.stop()
+    return agent, file
+
+
+def test_a_restored_store_serves_what_the_backup_held(own_world, tmp_path):
+    server = own_world.server
+    agent, file = with_backup(own_world, tmp_path)
+    lost, before = head(server.store), server.store.read_bytes()
+    (server.folder / "serin.db.snapshot").write_text("the last good snapshot of the old state")
+    ran = restore(server, file, "--reason", "the disk was lost").ok()
+    assert not (server.folder / "serin.db.snapshot").exists()
+    epoch, seq = head(server.store)
+    assert epoch == 2 and seq == head(file)[1] + 1
+    assert f"{epoch}.{seq}" in ran.out
+    [old] = kept(server)
+    assert old.read_bytes() == before and old.name in ran.out
+    assert stat.S_IMODE(server.store.stat().st_mode) == 0o600
+    assert leftovers(server.folder) == []
+    server.start()
+    assert own_world.version_of(agent) == 1
+    [entry] = own_world.admin.op("audit_list", after=seq - 1)["entries"]
+    assert (entry["operation"], entry["actor"], entry["reason"]) == ("epoch_begin", "system", "the disk was lost")
+    asked = {"agent": agent, "environment": "staging", "at": f"{lost[0]}.{lost[1]}"}
+    assert own_world.admin.call("resolve_get", **asked).json["code"] == "position_unknown"
+    server.cli("audit", "verify").ok()
+    own_world.deploy(own_world.agent(1), 1)
+
+
+def test_epochs_rise_with_every_restore(own_world, tmp_path):
+    server = own_world.server
+    _, file = with_backup(own_world, tmp_path)
+    for expected in (2, 3, 4):
+        restore(server, file).ok()
+        assert head(server.store)[0] == expected
+    assert len(kept(server)) == 3
+    later = tmp_path / "later.db"
+    backup(server, later).ok()
+    restore(server, file).ok()
+    restore(server, later).ok()
+    assert head(server.store)[0] == 6
+
+
+def test_restoring_where_nothing_was(own_world, tmp_path):
+    agent, file = with_backup(own_world, tmp_path)
+    server = own_world.server
+    key = server.folder / "serin.db.audit-key"
+    for path in server.folder.iterdir():
+        path.rename(tmp_path / path.name)
+    ran = restore(server, file).ok()
+    assert str(key) in ran.out
+    assert head(server.store)[0] == 2 and kept(server) == []
+    (tmp_path / key.name).rename(key)
+    assert "put back" not in restore(server, file).ok().out
+    server.start()
+    assert own_world.version_of(agent) == 1
+
+
+def test_a_store_that_is_in_use_is_not_replaced(own_world, tmp_path):
+    own_world.served(1)
+    server, file = own_world.server, tmp_path / "b.db"
+    backup(server, file).ok()
+    ran = restore(server, file).fails()
+    assert "has the store" in ran.err and "Stop the server" in ran.err
+    assert kept(server) == [] and leftovers(server.folder) == []
+    server.stop()
+    with sqlite3.connect(server.store) as db:
+        db.execute("SELECT count(*) FROM head").fetchall()
+        ran = restore(server, file).fails()
+        assert "another program has the store open" in ran.err
+    db.close()
+    restore(server, file).ok()
+
+
+def test_the_log_of_a_killed_server_is_kept_with_its_store(own_world, tmp_path):
+    server = own_world.server
+    own_world.served(1)
+    file = tmp_path / "b.db"
+    backup(server, file).ok()
+    agent = own_world.served(1, 2)
+    server.kill()
+    assert (server.folder / "serin.db-wal").stat().st_size
+    restore(server, file).ok()
+    [old] = kept(server)
+    assert (2,) in read(old, f"SELECT version FROM refs_now WHERE agent = '{agent}'")
+    assert read(server.store, f"SELECT version FROM refs_now WHERE agent = '{agent}'") == []
+    server.start()
+
+
+def test_a_damaged_store_is_replaced_and_kept_as_it_is(own_world, tmp_path):
+    server = own_world.server
+    agent, file = with_backup(own_world, tmp_path)
+    damaged, log = b"\xa5" * 40960, b"a log of which nobody knows"
+    server.store.write_bytes(damaged)
+    (server.folder / "serin.db-wal").write_bytes(log)
+    ran = restore(server, file).ok()
+    assert "could not be read" in ran.out
+    old, old_log = kept(server)
+    assert old.read_bytes() == damaged and old_log.read_bytes() == log and old_log.name == old.name + "-wal"
+    assert head(server.store)[0] == 2
+    server.start()
+    assert own_world.version_of(agent) == 1
+
+
+def test_a_log_without_its_store_is_not_taken_for_the_restored_one(own_world, tmp_path):
+    server = own_world.server
+    own_world.served(1)
+    file = tmp_path / "b.db"
+    backup(server, file).ok()
+    own_world.served(1, 2)
+    server.kill()
+    server.store.unlink()
+    restore(server, file).ok()
+    assert [path.name[-4:] for path in kept(server)] == ["-shm", "-wal"]
+    assert head(server.store) == (2, head(file)[1] + 1)
+    server.start()
+    server.cli("audit", "verify").ok()
+
+
+def hostile(tmp_path, good):
+    """Name and bytes of files that are no backup, with a word of what is said about them."""
+    yield "missing", None, "No such file"
+    yield "empty", b"", "empty"
+    yield "text", b"this is not a database at all " * 1000, "not a database"
+    yield "half", good[: len(good) // 2 // 4096 * 4096], ""
+    foreign = tmp_path / "foreign.db"
+    with sqlite3.connect(foreign) as db:
+        db.execute("CREATE TABLE t (a)")
+    yield "foreign", foreign.read_bytes(), "not one of Serin"
+    for name, sql, words in (
+        ("newer", "INSERT INTO schema_migrations (number, name, applied_at) VALUES (99, 'later', 0)", "schema 99"),
+        ("headless", "DELETE FROM head", "no head"),
+        ("altered", "UPDATE audit SET reason = 'another' WHERE seq = 2", "altered"),
+        ("truncated", "DELETE FROM audit WHERE seq > 3", "missing at its end"),
+        ("no audit", "DROP TABLE audit", ""),
+    ):
+        file = tmp_path / "made.db"
+        file.write_bytes(good)
+        with sqlite3.connect(file) as db:
+            db.execute(sql)
+            db.execute("PRAGMA user_version = 0")
+        db.close()
+        yield name, file.read_bytes(), words
+    yield "one bit", good[:-1] + bytes([good[-1] ^ 1]), "checksum"
+    yield "longer", good + b"\0", "checksum"
+
+
+def test_what_is_no_backup_changes_nothing(own_world, tmp_path):
+    server = own_world.server
+    _, file = with_backup(own_world, tmp_path)
+    before, good = server.store.read_bytes(), file.read_bytes()
+    for name, content, words in hostile(tmp_path, good):
+        bad = tmp_path / f"bad-{name}.db"
+        if content is not None:
+            bad.write_bytes(content)
+        ran = restore(server, bad).fails()
+        assert words in ran.err and "  at: " in ran.err and "  try: " in ran.err, ran
+        assert server.store.read_bytes() == before, name
+        assert kept(server) == [] and leftovers(server.folder) == [], name
+    for itself in (server.store, server.folder / "." / "serin.db"):
+        assert "the store itself" in restore(server, itself).fails().err
+    restore(server, tmp_path).fails()
+    restore(server, file, store=tmp_path / "missing" / "x.db").fails()
+    assert server.store.read_bytes() == before
+    server.start()
+
+
+def test_a_backup_that_is_damaged_anywhere_is_refused(own_world, tmp_path):
+    """Bits flipped at places all over the file, free space included: its checksum finds each."""
+    server = own_world.server
+    _, file = with_backup(own_world, tmp_path)
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    dice, good = random.Random(seed), file.read_bytes()
+    for place in sorted(dice.sample(range(len(good)), 60)) + [60, 61, 62, 63]:
+        bad = bytearray(good)
+        bad[place] ^= 1 << dice.randrange(8)
+        (tmp_path / "bad.db").write_bytes(bad)
+        ran = restore(server, tmp_path / "bad.db", store=tmp_path / "target.db").fails()
+        assert "bad.db" in ran.err and not (tmp_path / "target.db").exists(), (place, ran)
+
+
+def test_a_backup_without_its_checksum_is_held_to_the_rest(own_world, tmp_path):
+    """A copy that another tool made has none. Then damage is found by its structure, or the store that it gives is sound."""
+    server = own_world.server
+    _, file = with_backup(own_world, tmp_path)
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    dice, good, found = random.Random(seed), bytearray(file.read_bytes()), 0
+    good[60:64] = bytes(4)
+    target = tmp_path / "target.db"
+    for place in sorted(dice.sample(range(len(good)), 80)):
+        bad = bytearray(good)
+        bad[place : place + 200] = dice.randbytes(len(bad[place : place + 200]))
+        (tmp_path / "bad.db").write_bytes(bad)
+        target.unlink(missing_ok=True)
+        ran = restore(server, tmp_path / "bad.db", store=target)
+        found += ran.code != 0
+        assert target.exists() == (ran.code == 0)
+        if ran.code == 0:
+            assert read(target, "PRAGMA integrity_check") == [("ok",)], place
+    assert found
+
+
+def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(own_world, tmp_path):
+    server = own_world.server
+    fill(server, 8)
+    agent, file = with_backup(own_world, tmp_path)
+    began = time.monotonic()
+    restore(server, file).ok()
+    lasts, seen, previous = time.monotonic() - began, set(), head(server.store)
+    for attempt in range(30):
+        process = subprocess.Popen([str(BINARY), "restore", str(file), "--store", f"sqlite:{server.store}"], cwd=server.folder,
+                                   env=clean_env(server.folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(lasts * attempt / 25)
+        process.kill()
+        ended = process.wait(30)
+        assert read(server.store, "PRAGMA integrity_check") == [("ok",)]
+        now = head(server.store)
+        assert now in (previous, (previous[0] + 1, previous[1])), (attempt, now, previous)
+        assert not [side for side in SIDES if (server.folder / f"serin.db{side}").exists()]
+        seen.add((ended != 0, now != previous))
+        previous = now
+    assert (True, False) in seen, "no restore was killed before it was done"
+    restore(server, file).ok()
+    assert leftovers(server.folder) == []
+    server.start()
+    assert own_world.version_of(agent) == 1
+
+
+def test_an_interrupted_restore_changes_nothing(own_world, tmp_path):
+    server = own_world.server
+    fill(server, 8)
+    _, file = with_backup(own_world, tmp_path)
+    before, caught = head(server.store), 0
+    for attempt in range(20):
+        process = subprocess.Popen([str(BINARY), "restore", str(file), "--store", f"sqlite:{server.store}"], cwd=server.folder,
+                                   env=clean_env(server.folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 20
+        while process.poll() is None and not leftovers(server.folder) and time.monotonic() < deadline:
+            pass
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        if process.returncode == 0:
+            before = head(server.store)
+            continue
+        caught += 1
+        assert "interrupted" in err and head(server.store) == before and leftovers(server.folder) == []
+    assert caught
+    server.start()

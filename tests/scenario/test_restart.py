@@ -138,7 +138,7 @@ def test_killed_while_clients_write(make_server):
 
 
 def test_a_backup_taken_while_running(own_world, make_server):
-    """SQLite's own backup, as docs/operating.md says: the copy is a whole store, the signing key beside it."""
+    """Also a copy that SQLite's own tool makes is a whole store, with the signing key beside it."""
     agents = make_story(own_world)
     before, checkpoint = everything(own_world, agents), own_world.admin.op("audit_checkpoint")
     restored = make_server(folder="restored", start=False)
