@@ -107,7 +107,7 @@ class Serin(Server):
         """On the store in `folder`, or a new one. `workers` and `core` None: as it starts by itself."""
         port = free_port()
         command = [machine.SERIN, "serve", "--store", f"sqlite:{folder}/serin.db", "--listen", f"127.0.0.1:{port}",
-                   "--stream-keepalive-s", 3600, *(["--workers", workers] if workers else [])]
+                   "--stream-keepalive-s", 3600, "--requests-per-key", 1_000_000, *(["--workers", workers] if workers else [])]
         self.started = time.monotonic()
         super().__init__(machine.pinned(core, *command) if core is not None else command, folder, port,
                          env={**os.environ, "SERIN_BOOTSTRAP_KEY": KEY})

@@ -92,6 +92,7 @@ struct http_handler {
 
 struct http_options {
     const char *address; /* "127.0.0.1:7420", "[::1]:7420"; port 0 = any free one */
+    int socket;          /* above 0: a TCP socket that listens already, instead of `address`; taken over */
     unsigned workers, control_threads;
     size_t control_queue; /* requests that may wait for a control thread */
     size_t header_limit;  /* bytes of request line and headers (MHD's memory for a connection) */
@@ -108,6 +109,9 @@ struct http_options {
 
 /* Whether `address` is written as http_options wants it, before anything is started. CONFIG. */
 int http_address_check(const char *address, struct err *err) MUST_CHECK;
+#define HTTP_ADDRESS_SIZE 64
+/* Where a socket that somebody else opened listens. CONFIG when it is no listening TCP socket. */
+int http_socket_address(int socket, char ret[HTTP_ADDRESS_SIZE], struct err *err) MUST_CHECK;
 /* Starts to listen and serve. PORT_IN_USE, CONFIG (bad address), INTERNAL. Everything in options is borrowed while the server lives. */
 int http_server_start(const struct http_options *options, struct http_server **ret, struct err *err) MUST_CHECK;
 const char *http_server_address(const struct http_server *server); /* with the real port */

@@ -172,7 +172,7 @@ struct http_server {
     struct http_options options;
     struct MHD_Daemon *daemon;
     int listener; /* owned by the daemon once it runs */
-    char address[INET6_ADDRSTRLEN + 16];
+    char address[HTTP_ADDRESS_SIZE];
     pthread_mutex_t lock;
     struct http_connection **table;
     size_t table_size;
@@ -257,7 +257,7 @@ void watch_forget_stream(struct http_server *server, struct http_connection *con
 void watch_linger(struct http_server *server, int fd);
 
 /* listen.c */
-int listen_open(const struct http_options *options, int *ret_fd, char *ret_address, size_t address_size,
+int listen_open(const struct http_options *options, int *ret_fd, char ret_address[HTTP_ADDRESS_SIZE],
                 struct err *err) MUST_CHECK;
 
 #endif

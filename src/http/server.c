@@ -80,7 +80,7 @@ static void server_free(struct http_server *server) {
 }
 
 static int server_run(struct http_server *server, struct err *err) {
-    int r = listen_open(&server->options, &server->listener, server->address, sizeof(server->address), err);
+    int r = listen_open(&server->options, &server->listener, server->address, err);
     if (r < 0) return r;
     r = watch_start(server, err);
     if (r < 0) return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/test_client.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -673,6 +674,56 @@ static void test_stats(void **state) {
     http_server_stop(world.server, 1000);
 }
 
+/* ---- a socket that was handed over ---- */
+
+static int bound_socket(int type, bool listening) {
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, type, 0);
+    assert_true(fd > 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&any, sizeof(any)), 0);
+    if (listening) assert_int_equal(listen(fd, 5), 0);
+    return fd;
+}
+
+static void test_a_socket_handed_over(void **state) {
+    struct world world = world_new();
+    char address[HTTP_ADDRESS_SIZE];
+    world.options.address = "192.0.2.1:1";
+    world.options.socket = bound_socket(SOCK_STREAM, true);
+    assert_int_equal(http_socket_address(world.options.socket, address, NULL), 0);
+    int queued = dup(world.options.socket); /* systemd keeps one */
+    start(&world);
+    assert_string_equal(http_server_address(world.server), address);
+    int fd = client_connect(world.server);
+    expect(fd, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "GET /x  {-} <127.0.0.1> ");
+    close(fd);
+    http_server_stop(world.server, 1000);
+    assert_int_equal(http_socket_address(queued, address, NULL), 0); /* listens on for the next one */
+
+    world.options.socket = queued;
+    start(&world);
+    fd = client_connect(world.server);
+    expect(fd, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "GET /x  {-} <127.0.0.1> ");
+    close(fd);
+    http_server_stop(world.server, 1000);
+}
+
+static void test_sockets_that_do_not_do(void **state) {
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    close(pair[1]);
+    const int fds[] = {bound_socket(SOCK_STREAM, false), bound_socket(SOCK_DGRAM, false), pair[0], dup(0)};
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        struct http_options options = test_options();
+        struct http_server *server = NULL;
+        struct err err = ERR_INIT;
+        options.socket = fds[i];
+        assert_int_equal(http_server_start(&options, &server, &err), -ERR_CONFIG);
+        assert_true(*err.remedy != 0);
+        close(fds[i]);
+    }
+}
+
 static void check_start_fails(const char *address, enum err_code code) {
     struct http_options options = test_options();
     struct http_server *server = NULL;
@@ -737,6 +788,8 @@ int main(void) {
         cmocka_unit_test(test_lengths_that_are_no_numbers_are_refused_in_one_answer),
         cmocka_unit_test(test_slot_lives_as_long_as_its_connection),
         cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_a_socket_handed_over),
+        cmocka_unit_test(test_sockets_that_do_not_do),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_ipv6),
     };

@@ -85,16 +85,24 @@ static int count_keys(void *arg, struct store_tx *tx, struct err *err) {
     return r;
 }
 
+/* Where the server is going to answer: the socket that was handed over knows better than the setting. */
+static int find_address(const struct parts *parts, char ret[HTTP_ADDRESS_SIZE], struct err *err) {
+    if (parts->systemd.socket > 0) return http_socket_address(parts->systemd.socket, ret, err);
+    snprintf(ret, HTTP_ADDRESS_SIZE, "%s", config_text(parts->config, SETTING_LISTEN));
+    return 0;
+}
+
 static bool is_loopback(const char *listen) {
     return !strncmp(listen, "127.", 4) || !strncmp(listen, "[::1]", 5) || !strncmp(listen, "localhost:", 10);
 }
 
 /* A store without keys, open to the network, would hand its first key to a terminal that nobody may be looking at. */
 static int check_exposure(struct parts *parts, const char *given, struct err *err) {
-    const char *listen = config_text(parts->config, SETTING_LISTEN);
+    char listen[HTTP_ADDRESS_SIZE];
     size_t keys = 0;
-    if (is_loopback(listen) || given) return 0;
-    int r = store_read(parts->store, count_keys, &keys, err);
+    int r = find_address(parts, listen, err);
+    if (r < 0 || is_loopback(listen) || given) return r;
+    r = store_read(parts->store, count_keys, &keys, err);
     if (r < 0 || keys) return r;
     r = err_set(err, ERR_CONFIG, "the store has no keys yet and %s is beyond loopback", listen);
     err_at(err, "listen");
@@ -168,6 +176,7 @@ static int serve_http(struct parts *parts, struct err *err) {
     const struct config *config = parts->config;
     struct http_options options = {
         .address = config_text(config, SETTING_LISTEN),
+        .socket = parts->systemd.socket,
         .workers = worker_count(config),
         .control_threads = (unsigned)config_int(config, SETTING_CONTROL_THREADS),
         .control_queue = (size_t)config_int(config, SETTING_CONTROL_QUEUE),
@@ -181,7 +190,9 @@ static int serve_http(struct parts *parts, struct err *err) {
         .log = &parts->log,
         .handler = api_handler(parts->api),
     };
-    int r = http_server_start(&options, &parts->http, err);
+    int r = files_for_connections(options.workers + options.control_threads, &options.connections, &parts->log, err);
+    if (r < 0) return r;
+    r = http_server_start(&options, &parts->http, err);
     if (r < 0) return r;
     api_serve(parts->api, parts->http);
     return 0;

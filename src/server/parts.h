@@ -6,8 +6,10 @@
 #include "api/api.h"
 #include "config/config.h"
 #include "ops/ops.h"
+#include "server/systemd.h"
 
 struct parts {
+    struct systemd systemd; /* filled before the parts are made */
     struct config *config;
     struct log log;
     struct store *store;
@@ -32,6 +34,10 @@ void parts_stop(struct parts *parts);
 
 /* Where the settings say that the audit key lies; to be freed, NULL when memory ran out. */
 char *audit_key_path(const struct config *config) MUST_CHECK;
+/* Raises the limit of open files to what `*connections` and so many threads need. When the system does not allow it, *connections becomes
+ * what it does, and the log says so. CONFIG when not even one is left. */
+int files_for_connections(unsigned threads, unsigned *connections, const struct log *log, struct err *err) MUST_CHECK;
+
 /* The Ed25519 key of the audit: read from its file, or made with mode 0600 when there is none. FILE. */
 int audit_key_load(const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct err *err) MUST_CHECK;
 

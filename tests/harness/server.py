@@ -26,16 +26,16 @@ def clean_env(home, **more):
 
 
 class Process:
-    """`serin serve` and its log."""
+    """`serin serve` and its log; a launcher is a command that runs it."""
 
-    def __init__(self, folder, *arguments, env=None, preexec=None):
+    def __init__(self, folder, *arguments, env=None, preexec=None, launcher=(), pass_fds=()):
         self.folder = folder
         self.lines, self.events = [], []
         self.changed = threading.Condition()
-        command = [str(BINARY), "serve", "--log-format", "json", *arguments]
+        command = [*launcher, str(BINARY), "serve", "--log-format", "json", *arguments]
         full = {**clean_env(folder), **(env or {})}
         self.process = subprocess.Popen(command, cwd=folder, env=full, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, preexec_fn=preexec)
+                                        stderr=subprocess.PIPE, text=True, preexec_fn=preexec, pass_fds=pass_fds)
         self.threads = [threading.Thread(target=self.read_log, daemon=True)]
         self.out = []
         self.threads.append(threading.Thread(target=lambda: self.out.extend(self.process.stdout), daemon=True))
@@ -90,18 +90,18 @@ class Process:
 class Server:
     """A store with a server that can be stopped, killed and started again."""
 
-    def __init__(self, folder, *arguments, env=None):
+    def __init__(self, folder, *arguments, env=None, launcher=()):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.store = self.folder / "serin.db"
-        self.arguments, self.env = arguments, env or {}
+        self.arguments, self.env, self.launcher = arguments, env or {}, launcher
         self.process, self.address, self.schemas = None, None, None
         self.admin = Client(self, FIRST_KEY)
         self.clients = {}
 
     def start(self):
         self.process = Process(self.folder, "--store", f"sqlite:{self.store}", "--listen", "127.0.0.1:0", *self.arguments,
-                               env={"SERIN_BOOTSTRAP_KEY": FIRST_KEY, **self.env})
+                               env={"SERIN_BOOTSTRAP_KEY": FIRST_KEY, **self.env}, launcher=self.launcher)
         event = self.process.wait_event("listening")
         assert event, f"the server ended with {self.process.wait_end()}:\n{self.process.log()}"
         self.address = event["address"]

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every limit, reached on a server that was started with a small one: the right answer, others unharmed, the counter counts,
 and all is well again afterwards."""
+import os
 import re
 import select
 import signal
 import socket
 import time
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +113,40 @@ def test_connections(make_server):
     until(lambda: connects(server))
     assert limits(server)["connections"][0] == 5
     assert refused(server, "connections") >= 3
+
+
+def cpu_seconds(server):
+    times = Path(f"/proc/{server.process.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_fewer_files_than_connections(make_server):
+    """The limit is raised as far as it goes; connections end where files would, and a full server has nothing to do."""
+    server = make_server(launcher=["prlimit", "--nofile=200:300"])
+    event = server.process.wait_event("files_short")
+    taken = limits(server)["connections"][0]
+    assert int(event["connections"]) == 20000 and int(event["taken"]) == taken and int(event["open_files"]) == 300
+    server.admin.close()
+    with ExitStack() as stack:
+        open_ones = [stack.enter_context(dial(server)) for _ in range(taken)]
+        until(lambda: all(ask(connection) == 200 for connection in open_ones))
+        over = [stack.enter_context(dial(server)) for _ in range(100)]
+        assert all(ask(connection) is None for connection in over)
+        assert all(ask(connection) == 200 for connection in open_ones)
+        before = cpu_seconds(server)
+        time.sleep(1)
+        assert cpu_seconds(server) - before < 0.3
+    until(lambda: connects(server))
+    assert server.admin.op("agent_list")
+
+
+def test_the_limit_of_files_is_raised(make_server):
+    server = make_server("--connections", "500", launcher=["prlimit", "--nofile=64:2000"])
+    assert limits(server)["connections"][0] == 500
+    assert not [event for event in server.process.events if event["event"] == "files_short"]
+    server = make_server("--connections", "1", launcher=["prlimit", "--nofile=20:50"], folder="few", start=False)
+    with pytest.raises(AssertionError, match="may open 50 files"):
+        server.start()
 
 
 def connects(server):
