@@ -41,7 +41,7 @@ WAYS = {
     "mmap": [errno.ENOMEM],
     "accept4": [errno.EMFILE, errno.ENOMEM, errno.EINTR, errno.ECONNABORTED],
     "epoll_ctl": [errno.ENOMEM, errno.ENOSPC],
-    "send": [errno.EINTR, errno.ECONNRESET, errno.ENOMEM, HALF],
+    "send": [errno.EINTR, errno.ECONNRESET, errno.ENOMEM],  # the kernel takes half only when its buffer is full, and tells when it is not
     "recv": [errno.EINTR, errno.ECONNRESET, errno.ENOMEM],
     "getrandom": [errno.EINTR, errno.EIO],
     "pthread_create": [errno.EAGAIN],
