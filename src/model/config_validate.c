@@ -7,6 +7,7 @@
 #include "model/config.h"
 #include "model/model_impl.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* ---- every value ---- */
@@ -170,12 +171,29 @@ static int check_guardrails(const struct schema *schema, const json_t *config, s
     return 0;
 }
 
+/* Reading the schema takes longer than checking a document against it; once read it is a constant of the program. */
+static int read_schema_once(const struct schema **ret, struct err *err) {
+    static struct schema *_Atomic read;
+    struct schema *schema = atomic_load(&read), *first = NULL;
+
+    if (!schema) {
+        int r = schema_new(config_schema(), &schema, err);
+        if (r < 0) return r;
+        if (!atomic_compare_exchange_strong(&read, &first, schema)) {
+            schema_free(schema);
+            schema = first;
+        }
+    }
+    *ret = schema;
+    return 0;
+}
+
 static int check_schema(const json_t *config, struct faults *faults, struct err *err) {
-    _cleanup_(schema_freep) struct schema *schema = NULL;
+    const struct schema *schema;
     struct schema_check check = {.at = "", .hint = add_hint};
     int r;
 
-    r = schema_new(config_schema(), &schema, err);
+    r = read_schema_once(&schema, err);
     if (r < 0) return r;
     r = schema_check(schema, &check, config, faults, err);
     if (r < 0) return r;
