@@ -197,6 +197,13 @@ int live_catch_up(struct live *live, struct err *err) {
     return r;
 }
 
+int live_reach(struct live *live, struct position position, struct err *err) {
+    pthread_mutex_lock(&live->lock);
+    int r = position_compare(live->position, position) < 0 ? catch_up_locked(live, err) : 0;
+    pthread_mutex_unlock(&live->lock);
+    return r;
+}
+
 static struct timespec deadline_in(const struct clock *clock, int64_t microseconds) {
     int64_t at = clock_monotonic(clock) + microseconds;
     return (struct timespec){.tv_sec = at / 1000000, .tv_nsec = at % 1000000 * 1000};

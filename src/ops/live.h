@@ -35,6 +35,8 @@ void live_listen(struct live *live, live_listener listener, void *ctx);
 
 /* Brings the snapshot to the store's head. The first call loads everything. */
 int live_catch_up(struct live *live, struct err *err) MUST_CHECK;
+/* The same, unless the snapshot is at or past `position` already. */
+int live_reach(struct live *live, struct position position, struct err *err) MUST_CHECK;
 /* Waits until the snapshot is at or past `position`, at most `microseconds`. 0, or UNAVAILABLE. Blocks: not on a worker. */
 int live_wait(struct live *live, struct position position, int64_t microseconds, struct err *err) MUST_CHECK;
 

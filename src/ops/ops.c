@@ -163,7 +163,8 @@ static int change_in_tx(void *arg, struct store_tx *tx, struct err *err) {
     struct op_run *run = arg;
     const struct op_impl *impl = op_impl(run->call->op->id);
 
-    int r = recall_answer(run, tx, err);
+    int r = store_head(tx, &run->seen, &run->at, err);
+    if (r == 0) r = recall_answer(run, tx, err);
     if (r != 0) return r;
     r = impl->check(run, tx, err);
     if (r < 0) return r;
@@ -171,7 +172,7 @@ static int change_in_tx(void *arg, struct store_tx *tx, struct err *err) {
 
     r = store_advance(tx, &run->position, &run->at, err);
     if (r < 0) return r;
-    run->call->position = run->position;
+    run->call->position = run->seen = run->position;
     FAILPOINT(write_advanced);
     r = impl->apply(run, tx, err);
     if (r < 0) return r;
@@ -203,10 +204,6 @@ static int run_change(struct op_run *run, struct err *err) {
     if (r > 0) return 0;
 
     log_change(run);
-    FAILPOINT(change_publish);
-    struct err late = ERR_INIT;
-    if (live_catch_up(run->ops->live, &late) < 0) log_err(run->ops->log, LOG_SNAPSHOT_STALE, &late);
-    FAILPOINT(change_published);
     return 0;
 }
 
@@ -215,12 +212,22 @@ static int read_in_tx(void *arg, struct store_tx *tx, struct err *err) {
     int64_t at;
     int r = store_head(tx, &run->call->position, &at, err);
     if (r < 0) return r;
+    run->seen = run->call->position;
 
     struct jw jw = JW_INIT(&run->call->body);
     jw_object(&jw, NULL);
     r = op_impl(run->call->op->id)->read(run, tx, &jw, err);
     jw_end_object(&jw);
     return r;
+}
+
+/* Resolving answers from the snapshot. What a caller was told, be it that a change was refused, must not be unsaid there, so no
+ * answer goes out before the snapshot has got as far. */
+static void publish_what_was_seen(struct op_run *run) {
+    struct err late = ERR_INIT;
+    FAILPOINT(change_publish);
+    if (live_reach(run->ops->live, run->seen, &late) < 0) log_err(run->ops->log, LOG_SNAPSHOT_STALE, &late);
+    FAILPOINT(change_published);
 }
 
 int ops_call(struct ops *ops, struct op_call *call, struct err *err) {
@@ -236,6 +243,7 @@ int ops_call(struct ops *ops, struct op_call *call, struct err *err) {
         call->status = call->op->status;
     }
     str_deinit(&run.detail);
+    publish_what_was_seen(&run);
     if (r < 0) return r;
     return call->body.failed ? err_no_memory(err) : 0;
 }

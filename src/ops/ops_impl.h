@@ -12,10 +12,11 @@ struct op_run {
     struct ops *ops;
     struct op_call *call;
     struct arena *arena;
-    void *plan;     /* what check found out, for apply and answer */
-    bool unchanged; /* set by check: the world is as wished; apply is not called */
-    bool created;   /* set by check: answers the table's status, else 200 */
-    bool to_keep;   /* the answer is written for the store, to be repeated: without secrets */
+    void *plan;           /* what check found out, for apply and answer */
+    bool unchanged;       /* set by check: the world is as wished; apply is not called */
+    bool created;         /* set by check: answers the table's status, else 200 */
+    struct position seen; /* the state that the answer tells of, or a later one */
+    bool to_keep;         /* the answer is written for the store, to be repeated: without secrets */
 
     /* taken before apply */
     struct position position;

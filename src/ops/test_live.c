@@ -141,11 +141,26 @@ static void test_waiting_for_a_position(void **state) {
     close_node(&node);
 }
 
+static void test_reaching_a_position(void **state) {
+    struct node node;
+    open_node(&node);
+    int64_t seq = world_seq(&world);
+    size_t told = node.told;
+    deploy("a", 1);
+    assert_int_equal(live_reach(node.live, (struct position){1, seq}, &world.err), 0);
+    assert_int_equal(node.told, told); /* it is there already */
+    assert_int_equal(live_reach(node.live, (struct position){1, seq + 1}, &world.err), 0);
+    assert_int_equal(node.told, told + 1);
+    assert_int_equal(live_wait(node.live, (struct position){1, seq + 1}, 0, &world.err), 0);
+    close_node(&node);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_node_far_behind_misses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_step_keeps_the_last_good_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiting_for_a_position, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reaching_a_position, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
