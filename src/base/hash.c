@@ -146,3 +146,7 @@ uint32_t crc32_bytes(const void *bytes, size_t len) {
     }
     return ~crc;
 }
+
+const char *crypto_library(void) {
+    return OpenSSL_version(OPENSSL_VERSION);
+}

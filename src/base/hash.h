@@ -38,6 +38,7 @@ int random_bytes(void *ret, size_t len, struct err *err) MUST_CHECK;
 /* Equality in time that depends on `len` only. */
 bool secret_equal(const void *a, const void *b, size_t len);
 void secret_clear(void *bytes, size_t len);
+const char *crypto_library(void);                    /* "OpenSSL 3.0.11 19 Sep 2023": the one that is loaded */
 uint32_t crc32_bytes(const void *bytes, size_t len); /* IEEE 802.3, for the checksum of a key */
 
 #define ED25519_PUBLIC_SIZE 32

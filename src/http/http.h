@@ -138,4 +138,6 @@ struct http_stats {
 };
 void http_server_stats(const struct http_server *server, struct http_stats *ret);
 
+const char *http_library(void); /* the version of libmicrohttpd that is loaded: "1.0.1" */
+
 #endif

@@ -184,3 +184,7 @@ struct http_server *http_server_stop(struct http_server *server, unsigned deadli
     server_free(server);
     return NULL;
 }
+
+const char *http_library(void) {
+    return MHD_get_version();
+}

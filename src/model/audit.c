@@ -146,3 +146,9 @@ bool audit_checkpoint_verify(const struct audit_checkpoint *checkpoint) {
     char text[CHECKPOINT_TEXT_SIZE];
     return ed25519_verify(checkpoint->public_key, signed_text(checkpoint, text), checkpoint->signature);
 }
+
+bool audit_key_from_text(struct slice text, uint8_t ret[ED25519_PRIVATE_SIZE]) {
+    while (text.len && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
+        text.len--;
+    return text.len == 2 * (size_t)ED25519_PRIVATE_SIZE && hex_decode(text.ptr, text.len, ret);
+}

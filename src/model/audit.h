@@ -44,6 +44,8 @@ struct audit_checkpoint {
 };
 int audit_checkpoint_sign(struct audit_checkpoint *checkpoint, const uint8_t private_key[ED25519_PRIVATE_SIZE],
                           struct err *err) MUST_CHECK; /* fills public_key and signature */
+/* The private key as it lies in its file: 64 hex digits and the line's end; false for anything else. */
+bool audit_key_from_text(struct slice text, uint8_t ret[ED25519_PRIVATE_SIZE]);
 bool audit_checkpoint_verify(
     const struct audit_checkpoint *checkpoint); /* against its own public_key; the caller knows which key to trust */
 

@@ -5,6 +5,7 @@
  */
 #include "base/failpoint.h"
 #include "base/file.h"
+#include "model/audit.h"
 #include "server/care.h"
 #include "server/parts.h"
 
@@ -16,10 +17,7 @@
 #define DIGITS (2 * ED25519_PRIVATE_SIZE)
 
 static int read_key(const struct str *text, const char *path, uint8_t ret[ED25519_PRIVATE_SIZE], struct err *err) {
-    size_t len = text->len;
-    while (len && (text->data[len - 1] == '\n' || text->data[len - 1] == '\r'))
-        len--;
-    if (len == DIGITS && hex_decode(text->data, len, ret)) return 0;
+    if (audit_key_from_text(str_slice(text), ret)) return 0;
     int r = err_set(err, ERR_FILE, "the audit key file does not hold %d lower-case hex digits", DIGITS);
     err_at(err, "%s", path);
     err_remedy(err,

@@ -64,6 +64,18 @@ int main(int argc, char **argv) {
             .options = &restore_options,
             .run = restore_main,
         },
+        {
+            .name = "doctor",
+            .summary = "Look for what is wrong with a store and its machine",
+            .help = "Looks at the settings, the store, its disk, the clock, limits and versions, and says for each "
+                    "finding what to do. "
+                    "Changes nothing, and may run beside a server. Exit code 1 when there is a problem.",
+            .examples = "serin doctor --store sqlite:/var/lib/serin/serin.db\n"
+                        "serin doctor --settings /etc/serin/serin.toml --json\n",
+            .settings = true,
+            .options = &doctor_options,
+            .run = doctor_main,
+        },
         {.name = "docs", .run = docs_main},
     };
     struct err err = ERR_INIT;

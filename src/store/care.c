@@ -74,23 +74,23 @@ int store_backup(struct store *store, const char *path, const struct db_watch *w
 
 /* ---- verifying ---- */
 
-struct verify {
-    bool quick;
-    const struct db_watch *watch;
-    struct store_moment *moment;
-};
-
 #define PAGE 1000
 
-static int walk_page(struct store_tx *tx, struct audit_chain *chain, int64_t *last_at, size_t *ret_count,
+struct walked {
+    struct audit_chain chain;
+    int64_t at; /* of the entry read last */
+};
+
+static int walk_page(struct store_tx *tx, const struct store_walk *walk, struct walked *walked, size_t *ret_count,
                      struct err *err) {
     _cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
     struct audit_entry *entries;
 
-    int r = store_audit(tx, chain->position.seq, PAGE, &arena, &entries, ret_count, err);
+    int r = store_audit(tx, walked->chain.position.seq, PAGE, &arena, &entries, ret_count, err);
     for (size_t i = 0; r == 0 && i < *ret_count; i++) {
-        r = audit_chain_add(chain, &entries[i], err);
-        *last_at = entries[i].at;
+        r = audit_chain_add(&walked->chain, &entries[i], err);
+        walked->at = entries[i].at;
+        if (r == 0 && walk->each) walk->each(walk->ctx, &walked->chain);
     }
     return r;
 }
@@ -109,43 +109,54 @@ static int start_at_tail(struct store_tx *tx, const struct store_moment *moment,
     return r;
 }
 
-static int check_end(const struct audit_chain *chain, int64_t last_at, const struct store_moment *head,
-                     struct err *err) {
+static int check_end(const struct walked *walked, const struct store_moment *head, struct err *err) {
     char at[POSITION_TEXT_SIZE];
 
     position_text(head->position, at);
-    if (position_compare(chain->position, head->position) < 0)
-        return audit_broken(err, at, "entries are missing at its end, for the store's head is there");
-    if (position_compare(chain->position, head->position) > 0)
-        return audit_broken(err, at, "it goes on behind the store's head");
-    if (memcmp(&chain->hash, &head->audit_hash, sizeof chain->hash) != 0)
+    int order = position_compare(walked->chain.position, head->position);
+    if (order < 0) return audit_broken(err, at, "entries are missing at its end, for the store's head is there");
+    if (order > 0) return audit_broken(err, at, "it goes on behind the store's head");
+    if (memcmp(&walked->chain.hash, &head->audit_hash, SHA256_SIZE) != 0)
         return audit_broken(err, at, "its newest entry is not the one that the store's head names");
-    if (last_at != head->at) return audit_broken(err, at, "its newest entry and the store's head differ in time");
+    if (walked->at != head->at) return audit_broken(err, at, "its newest entry and the store's head differ in time");
     return 0;
 }
 
-static int walk_chain(struct store_tx *tx, const struct verify *verify, struct err *err) {
-    const struct store_moment *head = verify->moment;
-    struct audit_chain chain = {0};
-    int64_t last_at = head->position.seq ? -1 : head->at;
+int store_audit_walk(struct store_tx *tx, const struct store_walk *walk, struct audit_chain *ret, struct err *err) {
+    struct walked walked = {0};
+    struct store_moment head = {0};
     size_t count = 1;
 
-    if (!head->position.seq) chain.position = head->position;
-    int r = verify->quick ? start_at_tail(tx, head, &chain, err) : 0;
+    int r = read_moment(tx, &head, err);
+    if (r < 0) return r;
+    /* Before the first change there is nothing to walk. */
+    if (!head.position.seq) walked = (struct walked){{head.position, head.audit_hash, 0}, head.at};
+    if (walk->tail) r = start_at_tail(tx, &head, &walked.chain, err);
     while (r == 0 && count) {
-        r = walk_page(tx, &chain, &last_at, &count, err);
-        if (r == 0 && verify->watch)
-            r = verify->watch->step(verify->watch->ctx, chain.position.seq, head->position.seq, err);
+        r = walk_page(tx, walk, &walked, &count, err);
+        if (r == 0 && walk->watch)
+            r = walk->watch->step(walk->watch->ctx, walked.chain.position.seq, head.position.seq, err);
     }
-    return r < 0 ? r : check_end(&chain, last_at, head, err);
+    if (r == 0) r = check_end(&walked, &head, err);
+    if (r == 0) *ret = walked.chain;
+    return r;
 }
+
+struct verify {
+    bool quick;
+    const struct db_watch *watch;
+    struct store_moment *moment;
+};
 
 static int verify(void *arg, struct store_tx *tx, struct err *err) {
     const struct verify *job = arg;
 
     int r = db_check(tx->db, job->quick, job->watch, err);
     if (r == 0) r = read_moment(tx, job->moment, err);
-    return r < 0 ? r : walk_chain(tx, job, err);
+    if (r < 0) return r;
+    struct store_walk walk = {.tail = job->quick, .watch = job->watch};
+    struct audit_chain chain;
+    return store_audit_walk(tx, &walk, &chain, err);
 }
 
 int store_verify(struct store *store, bool quick, const struct db_watch *watch, struct store_moment *ret,

@@ -225,9 +225,19 @@ int store_peek(const struct store_options *options, struct store_moment *ret, st
 /* Copies the store as it is at this moment, while others may write, into the empty file at `path`. */
 int store_backup(struct store *store, const char *path, const struct db_watch *watch, struct store_moment *ret,
                  struct err *err) MUST_CHECK;
+/* Walks the audit log and holds it to its rule and to the store's head. `each` (or NULL) sees the chain after every entry. CONFLICT. */
+struct audit_chain;
+struct store_walk {
+    bool tail; /* only the newest STORE_TAIL entries */
+    void (*each)(void *ctx, const struct audit_chain *chain);
+    void *ctx;
+    const struct db_watch *watch;
+};
+#define STORE_TAIL 1000
+int store_audit_walk(struct store_tx *tx, const struct store_walk *walk, struct audit_chain *ret,
+                     struct err *err) MUST_CHECK;
 /* Holds the store to what it must be: every page readable, and the audit chain unbroken up to the head. `quick` leaves out the comparison of
  * indexes with their tables and looks at the newest STORE_TAIL entries of the chain. STORE_CORRUPT, CONFLICT (the chain). */
-#define STORE_TAIL 1000
 int store_verify(struct store *store, bool quick, const struct db_watch *watch, struct store_moment *ret,
                  struct err *err) MUST_CHECK;
 

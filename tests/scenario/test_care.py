@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Care of a store without its server: backups under writes, bringing them back, holding them to a checkpoint, the doctor."""
+import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import stat
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from harness.server import BINARY, clean_env, run_cli
+from harness.server import BINARY, Server, clean_env, run_cli
 from harness.world import World, config, unique
 
 SIDES = ("-wal", "-shm", "-journal")
@@ -489,3 +493,261 @@ def test_an_interrupted_restore_changes_nothing(own_world, tmp_path):
         assert "interrupted" in err and head(server.store) == before and leftovers(server.folder) == []
     assert caught
     server.start()
+
+
+# ---- audit verify without a server ----
+
+
+def verify(file, *more, home=None):
+    return run_cli("audit", "verify", "--store", f"sqlite:{file}", *more, home=home or file.parent)
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    """A store at rest with a checkpoint in the middle of its log and one at the end: nobody may change it."""
+    server = Server(tmp_path_factory.mktemp("audited")).start()
+    world = World(server).make_environments()
+    world.served(1, 2)
+    (server.folder / "middle.json").write_text(json.dumps(server.admin.op("audit_checkpoint")))
+    world.served(1, 2)
+    (server.folder / "end.json").write_text(json.dumps(server.admin.op("audit_checkpoint")))
+    backup(server, server.folder / "backup.db").ok()
+    server.stop()
+    yield server
+    server.end()
+
+
+def test_a_whole_log_is_verified_offline(audited, tmp_path):
+    before = {path.name: path.read_bytes() for path in audited.folder.iterdir()}
+    for name in ("serin.db", "backup.db"):
+        for checkpoint in ("middle.json", "end.json"):
+            ran = verify(audited.folder / name, "--checkpoint", audited.folder / checkpoint).ok()
+            assert "The audit log is whole" in ran.out and "the checkpoint that was kept" in ran.out
+            assert ("taken at its word" in ran.err) == (name == "backup.db")
+        assert verify(audited.folder / name, "--json").ok().json["whole"] is True
+    assert {path.name: path.read_bytes() for path in audited.folder.iterdir()} == before
+
+
+def test_a_log_is_verified_while_its_server_writes(own_world):
+    server = own_world.server
+    file = server.folder / "kept.json"
+    file.write_text(json.dumps(server.admin.op("audit_checkpoint")))
+    with Writers(server) as writers:
+        for _ in range(5):
+            writers.wait(len(writers.acknowledged) + 10)
+            verify(server.store, "--checkpoint", file).ok()
+
+
+COLUMNS = "epoch, at, actor, actor_name, operation, agent, environment, reason, detail, previous, hash"
+CHANGES = {
+    "reason": "UPDATE audit SET reason = 'another' WHERE seq = 5",
+    "actor": "UPDATE audit SET actor = 'somebody' WHERE seq = 5",
+    "name": "UPDATE audit SET actor_name = 'somebody' WHERE seq = 5",
+    "operation": "UPDATE audit SET operation = 'other' WHERE seq = 5",
+    "agent": "UPDATE audit SET agent = 'other' WHERE seq = 5",
+    "environment": "UPDATE audit SET environment = 'other' WHERE seq = 5",
+    "time": "UPDATE audit SET at = at + 1 WHERE seq = 5",
+    "epoch": "UPDATE audit SET epoch = 2 WHERE seq = 5",
+    "detail": "UPDATE audit SET detail = '{\"version\":9}' WHERE seq = 5",
+    "no JSON": "UPDATE audit SET detail = '{' WHERE seq = 5",
+    "hash": "UPDATE audit SET hash = '00' || substr(hash, 3) WHERE seq = 5",
+    "no hash": "UPDATE audit SET hash = 'x' WHERE seq = 5",
+    "previous": "UPDATE audit SET previous = '00' || substr(previous, 3) WHERE seq = 5",
+    "first removed": "DELETE FROM audit WHERE seq = 1",
+    "removed": "DELETE FROM audit WHERE seq = 5",
+    "last removed": "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",
+    "half removed": "DELETE FROM audit WHERE seq > 5",
+    "all removed": "DELETE FROM audit",
+    "reordered": "UPDATE audit SET seq = -1 WHERE seq = 5; UPDATE audit SET seq = 5 WHERE seq = 6; UPDATE audit SET seq = 6 WHERE seq = -1",
+    "doubled": f"INSERT INTO audit (seq, {COLUMNS}) SELECT seq + 1000, {COLUMNS} FROM audit WHERE seq = 5",
+    "head back": "UPDATE head SET seq = seq - 1",
+    # Whoever cuts the end and moves the head with it leaves a log that is whole in itself: only a checkpoint tells.
+    "cut with the head": "DELETE FROM audit WHERE seq > 9; UPDATE head SET seq = 9, at = (SELECT at FROM audit WHERE seq = 9), "
+                         "audit_hash = (SELECT hash FROM audit WHERE seq = 9)",
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_changed_log_is_found(audited, tmp_path, what):
+    file = tmp_path / "copy.db"
+    shutil.copy(audited.store, file)
+    with sqlite3.connect(file) as db:
+        db.executescript(CHANGES[what])
+    db.close()
+    ran = verify(file, "--checkpoint", audited.folder / "end.json").fails()
+    assert "  at: " in ran.err and "  try: " in ran.err
+    assert (verify(file).code == 0) == (what == "cut with the head")
+
+
+def test_checkpoints_that_do_not_belong(audited, tmp_path):
+    checkpoint = json.loads((audited.folder / "end.json").read_text())
+
+    def refused(changed, words, store=audited.store):
+        (tmp_path / "kept.json").write_text(changed if isinstance(changed, str) else json.dumps(changed))
+        assert words in verify(store, "--checkpoint", tmp_path / "kept.json").fails().err
+
+    def signed(key, **changes):
+        made = {**checkpoint, **changes}
+        text = "\n".join(["serin audit checkpoint", made["position"], made["hash"], made["at"], ""])
+        public = key.public_key().public_bytes_raw()
+        return {**made, "public_key": public.hex(), "signature": key.sign(text.encode()).hex()}
+
+    own = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(Path(f"{audited.store}.audit-key").read_text().strip()))
+    refused({**checkpoint, "hash": "sha256:" + "1" * 64}, "valid signature")
+    refused({**checkpoint, "position": "1.5"}, "valid signature")
+    refused("{}", "no checkpoint")
+    refused("", "kept.json")
+    refused(signed(Ed25519PrivateKey.generate()), "is not the one that signed")
+    refused(signed(own, position="1.1000000"), "is not in it")
+    refused(signed(own, position="2.5"), "is not in it")
+    refused(signed(own, hash="sha256:" + "1" * 64), "is not in it")
+    refused(signed(own, hash="sha256:" + "1" * 64), "is not in it", audited.folder / "backup.db")
+    verify(audited.store, "--checkpoint", tmp_path / "missing.json").fails()
+    verify(tmp_path / "missing.db").fails()
+    assert not (tmp_path / "missing.db").exists()
+    run_cli("audit", "verify", "--store", "nothing", home=tmp_path).fails()
+
+
+# ---- doctor ----
+
+
+def doctor(server, *more, store=None):
+    """Exit code and findings by the check's name; a check that had nothing to look at is not among them."""
+    ran = run_cli("doctor", "--json", "--store", f"sqlite:{store or server.store}", *more, home=server.folder)
+    told = json.loads(ran.out)
+    found = {finding["check"]: finding for finding in told["findings"]}
+    assert ran.err == "" and ran.code == (1 if told["problems"] else 0), ran
+    for state, total in (("problem", told["problems"]), ("warning", told["warnings"])):
+        assert sum(finding["state"] == state for finding in found.values()) == total
+    for finding in found.values():
+        assert ("remedy" in finding) == (finding["state"] != "ok"), finding
+    return found
+
+
+def contents(folder):
+    """Bytes and rights of everything there but the index of the log, which every reader marks."""
+    return {path.name: (path.read_bytes(), path.stat().st_mode) for path in folder.iterdir() if not path.name.endswith("-shm")}
+
+
+def problems(found):
+    return sorted(name for name, finding in found.items() if finding["state"] == "problem")
+
+
+def test_a_doctor_of_a_running_server(own_world):
+    server = own_world.server
+    own_world.served(1, 2)
+    found = doctor(server, "--listen", server.address)
+    assert problems(found) == []
+    assert str(server.process.process.pid) in found["server"]["finding"]
+    assert "is ready" in found["ready"]["finding"]
+    for name in ("settings", "store file", "store opens", "store whole", "derived tables", "write-ahead log", "audit key", "clock",
+                 "disk space", "SQLite", "versions", "memory", "cores"):
+        assert found[name]["state"] == "ok", found[name]
+    ran = run_cli("doctor", "--store", f"sqlite:{server.store}", "--listen", server.address, home=server.folder).ok()
+    assert ran.out.startswith("STATE") and "problems: 0" in ran.out
+
+
+def test_a_doctor_changes_nothing(own_world):
+    server = own_world.server
+    own_world.served(1, 2)
+    server.kill()
+    before = contents(server.folder)
+    found = doctor(server)
+    assert problems(found) == [] and "did not end in order" in found["write-ahead log"]["finding"]
+    assert contents(server.folder) == before
+    server.start()
+    server.stop()
+    before = contents(server.folder)
+    assert problems(doctor(server)) == []
+    assert contents(server.folder) == before
+    empty = server.folder / "empty"
+    empty.mkdir()
+    assert problems(doctor(server, store=empty / "serin.db")) == ["store file"]
+    assert list(empty.iterdir()) == []
+
+
+def test_a_doctor_of_a_server_that_does_not_answer(own_world):
+    server = own_world.server
+    server.process.process.send_signal(signal.SIGSTOP)
+    try:
+        found = doctor(server, "--listen", server.address)
+    finally:
+        server.process.process.send_signal(signal.SIGCONT)
+    assert problems(found) == ["ready"]
+
+
+HARMS = {
+    "text": (lambda store: store.write_bytes(b"no database " * 1000), "store opens"),
+    "empty": (lambda store: store.write_bytes(b""), "store opens"),
+    "half": (lambda store: os.truncate(store, store.stat().st_size // 2 // 4096 * 4096), None),
+    "page": (lambda store: store.write_bytes(store.read_bytes()[:40960] + b"\xa5" * 8192 + store.read_bytes()[49152:]), None),
+    "foreign": ("PRAGMA application_id = 7", "store opens"),
+    "newer": ("INSERT INTO schema_migrations (number, name, applied_at) VALUES (99, 'later', 0)", "store opens"),
+    "no head": ("DELETE FROM head", "store whole"),
+    "audit": ("UPDATE audit SET reason = 'another' WHERE seq = 3", "store whole"),
+    "derived": ("UPDATE refs_now SET version = 1", "derived tables"),
+    "rights": (lambda store: store.chmod(0o644), "store file"),
+    "key": (lambda store: Path(f"{store}.audit-key").chmod(0o604), "audit key"),
+}
+
+
+@pytest.mark.parametrize("what", HARMS)
+def test_a_doctor_finds_what_is_wrong(own_world, what):
+    server = own_world.server
+    own_world.served(1, 2)
+    server.stop()
+    harm, where = HARMS[what]
+    if callable(harm):
+        harm(server.store)
+    else:
+        with sqlite3.connect(server.store) as db:
+            db.execute(harm)
+        db.close()
+    before = contents(server.folder)
+    found = doctor(server)
+    assert problems(found) == [where] if where else problems(found), found
+    assert contents(server.folder) == before
+
+
+def test_a_doctor_warns(own_world):
+    server = own_world.server
+    own_world.served(1, 2)
+    server.stop()
+    Path(f"{server.store}.audit-key").rename(server.folder / "elsewhere")
+    (server.folder / "serin.db.restoring").write_text("broken off")
+    with sqlite3.connect(server.store) as db:
+        ahead = time.time_ns() // 1000 + 3_600_000_000
+        db.execute("UPDATE head SET at = ?", (ahead,))
+    db.close()
+    found = doctor(server, "--workers", "500", "--connections", "1000000")
+    for name in ("audit key", "leftovers", "cores", "open files"):
+        assert found[name]["state"] == "warning", found[name]
+    assert "differ in time" in found["store whole"]["finding"]
+
+
+def test_a_clock_behind_the_store(own_world, tmp_path):
+    server = own_world.server
+    server.stop()
+    assert doctor(server)["clock"]["state"] == "ok"
+    [library] = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))  # tools/install-deps
+    ran = run_cli("doctor", "--json", "--store", f"sqlite:{server.store}", home=server.folder,
+                  env={"LD_PRELOAD": str(library), "FAKETIME": "-1d", "ASAN_OPTIONS": "verify_asan_link_order=0"})
+    [clock] = [finding for finding in ran.json["findings"] if finding["check"] == "clock"]
+    assert clock["state"] == "warning" and "behind the newest change" in clock["finding"]
+
+
+def test_help_of_the_commands_for_care(tmp_path):
+    for name in ("backup", "restore", "doctor"):
+        page = run_cli(name, "--help", home=tmp_path).ok().out
+        assert f"serin {name}" in page and "--store" in page
+        assert page == run_cli("help", name, home=tmp_path).ok().out
+        assert name in run_cli("help", home=tmp_path).ok().out
+        assert f"# serin {name}" in run_cli("help", "--markdown", home=tmp_path).ok().out
+        assert name in run_cli("__complete", name[:3], home=tmp_path).ok().out
+        run_cli(name, "--nonsense", home=tmp_path).fails(2)
+        run_cli(name, "a", "b", home=tmp_path).fails(2)
+    run_cli("help", "--man", tmp_path / "man", home=tmp_path).ok()
+    assert (tmp_path / "man" / "serin-backup.1").exists()
+    assert "--force" in run_cli("__complete", "backup", "--f", home=tmp_path).out
+    assert ":files" in run_cli("__complete", "restore", "", home=tmp_path).out
+    assert "--store" in run_cli("__complete", "serve", "--st", home=tmp_path).out
