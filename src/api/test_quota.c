@@ -18,6 +18,7 @@
 
 static struct clock test_clock;
 static struct quota *quota;
+static pthread_barrier_t begun;
 
 static int setup(void **state) {
     clock_fake_init(&test_clock, 0);
@@ -124,6 +125,7 @@ static void test_no_limit(void **state) {
 static void *ask(void *ctx) {
     const char *const *keys = ctx;
     intptr_t passed = 0;
+    pthread_barrier_wait(&begun);
     for (int i = 0; i < ASKED; i++)
         passed += quota_take(quota, keys[i % 2]);
     return (void *)passed;
@@ -134,7 +136,8 @@ static void test_threads_share_exactly(void **state) {
     static const char *const keys[] = {"a", "b"};
     pthread_t threads[THREADS];
     quota_set(quota, 10000);
-    for (int round = 0; round < 3; round++) {
+    assert_int_equal(pthread_barrier_init(&begun, NULL, THREADS), 0);
+    for (int round = 0; round < 20; round++) {
         intptr_t passed = 0;
         for (int i = 0; i < THREADS; i++)
             assert_int_equal(pthread_create(&threads[i], NULL, ask, (void *)(uintptr_t)keys), 0);
@@ -146,6 +149,7 @@ static void test_threads_share_exactly(void **state) {
         assert_int_equal(passed, 2 * 10000);
         clock_fake_advance(&test_clock, SECOND);
     }
+    pthread_barrier_destroy(&begun);
 }
 
 int main(void) {
