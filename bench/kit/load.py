@@ -48,9 +48,12 @@ def wrk(server, path, seconds, script=None, connections=CONNECTIONS):
         sys.exit(f"bench: {server.name} {path} went wrong:\n{text}")
     requests = int(re.search(r"(\d+) requests in", text)[1])
     user, kernel = ((after - then) / requests * 1e6 for after, then in zip(server.cpu_seconds(), before))
-    return Load(rate=float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]), user_us=user, kernel_us=kernel,
-                median_ms=milliseconds(re.search(r"50%\s+(\S+)", text)[1]), p99_ms=milliseconds(re.search(r"99%\s+(\S+)", text)[1]),
-                max_ms=milliseconds(re.search(r"Latency\s+\S+\s+\S+\s+(\S+)", text)[1]), requests=requests)
+    def found(pattern):
+        return re.search(pattern, text, re.M)[1]
+
+    return Load(rate=float(found(r"^Requests/sec:\s+([\d.]+)")), user_us=user, kernel_us=kernel, requests=requests,
+                median_ms=milliseconds(found(r"^ +50% +(\S+)")), p99_ms=milliseconds(found(r"^ +99% +(\S+)")),
+                max_ms=milliseconds(found(r"^ +Latency +\S+ +\S+ +(\S+)")))
 
 
 def system_calls(server, path, connections=16, seconds=2):

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +64,19 @@ def build_type():
     return f"{first_line('cc', '--version')}, {options['buildtype']}, sanitizers {options['b_sanitize']}"
 
 
+def busy_cores(seconds=1):
+    """How many cores' worth of time other work takes while nothing of ours runs: more than a tenth, and the figures are of that work too."""
+
+    def idle_and_all():
+        ticks = [int(number) for number in open("/proc/stat").readline().split()[1:9]]
+        return ticks[3] + ticks[4], sum(ticks)
+
+    before = idle_and_all()
+    time.sleep(seconds)
+    idle, all_ticks = (after - then for after, then in zip(idle_and_all(), before))
+    return (1 - idle / all_ticks) * os.cpu_count()
+
+
 def facts():
     """Which machine and which versions the figures are of."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -76,5 +90,6 @@ def facts():
         "postgresql": first_line(program("postgres"), "--version"),
         "sqlite": first_line("pkg-config", "--modversion", "sqlite3"),
         "wrk": first_line(program("wrk"), "-v").split(" Copyright")[0],
+        "other work": f"{busy_cores():.2f} of {os.cpu_count()} cores busy while none of this ran",
         "pinned": f"servers to core {SERVER_CORE}, what asks them to core {LOAD_CORE}",
     }

@@ -5,6 +5,7 @@ import http.client
 import os
 import pwd
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +35,7 @@ class Server:
     """A process that listens on `port` once `ready()` says so."""
 
     name = ""
+    stop_signal = signal.SIGTERM
 
     def __init__(self, command, folder, port, **options):
         self.folder, self.port = folder, port
@@ -67,8 +69,12 @@ class Server:
             return False
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait(STOP_SECONDS)
+        self.process.send_signal(self.stop_signal)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self.log.close()
 
     def pid(self):
@@ -104,7 +110,8 @@ class Serin(Server):
     name = "serin"
 
     def __init__(self, folder, workers=1, core=machine.SERVER_CORE):
-        """On the store in `folder`, or a new one. `workers` and `core` None: as it starts by itself."""
+        """On the store in `folder`, or a new one. `workers` and `core` None: as it starts by itself. The limit of requests of a key stays in
+        force, at a height that nobody reaches."""
         port = free_port()
         command = [machine.SERIN, "serve", "--store", f"sqlite:{folder}/serin.db", "--listen", f"127.0.0.1:{port}",
                    "--stream-keepalive-s", 3600, "--requests-per-key", 1_000_000, *(["--workers", workers] if workers else [])]
@@ -208,6 +215,7 @@ class Postgres(Server):
     """A fresh cluster with default settings and one table, `value` in a row for each of the keys."""
 
     name = "postgresql"
+    stop_signal = signal.SIGINT  # ends at once; with SIGTERM it would wait for its clients
 
     def __init__(self, folder, keys, value):
         port = free_port()
@@ -236,9 +244,3 @@ class Postgres(Server):
                   "ALTER TABLE answers ALTER COLUMN answer SET STORAGE PLAIN;\n"
                   f"COPY answers FROM stdin;\n{rows}\\.\nVACUUM ANALYZE answers;\n")
         machine.run(*self.client("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"), input=script)
-
-    def stop(self):
-        # SIGINT is its fast stop: SIGTERM would wait for clients.
-        self.process.send_signal(2)
-        self.process.wait(STOP_SECONDS)
-        self.log.close()
