@@ -123,6 +123,7 @@ class History:
         self.hash, self.position, self.at = ZERO, (0, 0), ""
         self.position_of, self.entries = {}, 0
         self.refs, self.latest, self.holds, self.keys = {}, {}, set(), set()
+        self.moves = []
 
     def follow(self, admin):
         """Reads on and checks each entry; then that nothing acknowledged is missing."""
@@ -155,20 +156,21 @@ class History:
             self.latest[entry["agent"]] = self.latest.get(entry["agent"], 0) + 1
             assert detail["version"] == self.latest[entry["agent"]], f"a version is missing before {entry}"
         if op in ("deploy", "rollback"):
-            self.move(ref, detail)
+            self.move(ref, detail, entry)
         if op == "rollback" or op == "hold_set":
             self.holds.add(ref)
         if op == "hold_release":
             self.holds.discard(ref)
         if op == "release_create":
             for move in detail["moves"]:
-                self.move((move["agent"], entry["environment"]), move)
+                self.move((move["agent"], entry["environment"]), move, entry)
         if op == "key_create":
             self.keys.add(entry["reason"])
 
-    def move(self, ref, detail):
+    def move(self, ref, detail, entry):
         assert self.refs.get(ref, 0) == detail.get("previous", 0), f"{ref} stood at {self.refs.get(ref)}: {detail}"
         self.refs[ref] = detail["version"]
+        self.moves.append((ref, entry["at"], entry["position"], detail["version"]))
 
     def check_acknowledged(self):
         """Each acknowledged change is there under its position, and later ones were sent after."""

@@ -1,88 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 while clients write: nothing acknowledged is lost, nothing is applied twice, whenever the end comes."""
-import random
 import signal
-import sqlite3
 import subprocess
-import threading
 import time
-from contextlib import closing
 
 import pytest
 
 from harness import server as servers
-from harness.ledger import ACKNOWLEDGED, REFUSED, UNCHANGED, History, Ledger, Writer
+from harness.crashes import Crashes, derived
 from harness.scale import SCALE, make_random
-from harness.server import ROOT, Process, Server, clean_env, run_cli
+from harness.server import ROOT, clean_env
 from harness.table import rows
-from harness.wire import Cut
-from harness.world import World
 
 ASAN = ROOT / "build/asan/serin"
-WRITERS = 6
 AT_START = ("audit_key_", "migrate_")
 POINTS = [row[0] for _, row in rows("src/base/failpoint.def", "FAILPOINT_ROW")]
 WRITE_POINTS = [name for name in POINTS if name.startswith(("write_", "change_"))]
 PASSAGES = max(1, SCALE.kills // 50)  # of each failpoint
 KILLS_AT_POINTS = PASSAGES * len(POINTS)
-
-
-class Crashes:
-    """One store, killed and started again; what its clients know; what its history must be."""
-
-    def __init__(self, folder, rng):
-        self.rng, self.ledger, self.kills = rng, Ledger(), 0
-        self.server = Server(folder).start()
-        self.history = History(self.ledger)
-        self.agents = [World(self.server).make_environments().agent(3) for _ in range(4)]
-
-    def write(self, end, seconds=20):
-        """Clients write until the server has ended; `end` brings that about, or waits for it."""
-        stop = threading.Event()
-        writers = [Writer(self.ledger, f"{self.kills}-{number}", random.Random(self.rng.random()), self.agents, self.server.address, stop)
-                   for number in range(WRITERS)]
-        for writer in writers:
-            writer.start()
-        try:
-            end(seconds)
-        finally:
-            stop.set()
-            for writer in writers:
-                writer.join(30)
-        failures = [writer.failure for writer in writers if writer.failure]
-        if failures:
-            raise failures[0]
-
-    def killed(self):
-        self.server.close_clients()
-        assert self.server.process.wait_end() == -signal.SIGKILL, self.server.process.log()
-        self.kills += 1
-
-    def check(self):
-        """The server runs again: what was unknown is asked again, then all must agree."""
-        self.ledger.retry(self.server.address)
-        self.history.follow(self.server.admin)
-        self.history.check_acknowledged()
-        self.history.check_served(self.server.admin)
-
-    def close(self):
-        self.history.check_lists(self.server.admin)
-        self.server.stop()
-        before = derived(self.server.store)
-        run_cli("rebuild", "--store", f"sqlite:{self.server.store}", home=self.server.folder).ok()
-        assert derived(self.server.store) == before
-        counts = self.ledger.counts
-        print(f"{self.kills} kills; {len(self.ledger.of(ACKNOWLEDGED))} changes acknowledged, {len(self.ledger.of(UNCHANGED))} changed nothing, "
-              f"{len(self.ledger.of(REFUSED))} refused; {counts['retried']} unknown and retried, of which {counts['had been applied']} had been applied; "
-              f"{self.history.entries} audit entries; 0 lost, 0 twice")
-
-
-def derived(store):
-    """All rows of the derived tables."""
-    with closing(sqlite3.connect(store)) as db:
-        tables = [name for name, in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%_now' ORDER BY name")]
-        assert len(tables) == 5
-        return {name: sorted(db.execute(f"SELECT * FROM {name}")) for name in tables}
 
 
 @pytest.mark.timeout(3600)
