@@ -21,7 +21,7 @@
 #define INODES_LOW 1000
 #define SYNC_TRIES 9
 #define SYNC_SLOW_US 20000
-#define DESCRIPTORS_BESIDE 128 /* the store, workers, listening */
+#define DESCRIPTORS_BESIDE 256 /* the store, workers, listening; the server itself counts them exactly */
 #define MEMORY_LOW (INT64_C(128) << 20)
 
 /* ---- disk ---- */
@@ -160,13 +160,13 @@ void check_descriptors(struct doctor *doctor, struct finding *ret) {
     const struct config *config = doctor->care->config;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
     long long needed = (long long)config_int(config, SETTING_CONNECTIONS) + DESCRIPTORS_BESIDE,
-              has = (long long)limit.rlim_cur;
-    if (limit.rlim_cur != RLIM_INFINITY && has < needed)
-        finding_warn(ret, "Raise it (LimitNOFILE= in the unit, ulimit -n), or lower `connections`",
-                     "this user may open %lld, but %lld connections are allowed", has,
+              has = (long long)limit.rlim_max; /* up to which the server raises it by itself */
+    if (limit.rlim_max != RLIM_INFINITY && has < needed)
+        finding_warn(ret, "Raise it (LimitNOFILE= in the unit, ulimit -Hn), or lower `connections`",
+                     "at most %lld may be open here, but %lld connections are allowed", has,
                      (long long)config_int(config, SETTING_CONNECTIONS));
     else
-        finding_ok(ret, "%lld may be open; %lld are enough", has, needed);
+        finding_ok(ret, "%lld are enough, and as many may be open", needed);
 }
 
 /* The first number in the file behind `label`, or -1. */
