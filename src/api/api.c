@@ -130,7 +130,7 @@ static int open_stream(struct api *api, const struct route *route, const struct 
     if (r < 0) return r;
     struct slice environment;
     struct position after;
-    r = question_environment(principal, json_get_text(params, "environment"), &environment, err);
+    r = question_environment(principal, slice_of(json_get_text(params, "environment")), &environment, err);
     if (r < 0) return r;
     if (!snapshot_has_environment(snapshot, environment)) {
         r = err_set(err, ERR_ENVIRONMENT_NOT_FOUND, "there is no environment \"%.*s\"", (int)environment.len,

@@ -70,6 +70,15 @@ enum http_verdict memory_answer(struct api *api, const struct route *route, cons
 /* What is left of them for a control thread: the past, and whole snapshots. */
 void memory_control(struct api *api, const struct route *route, const struct principal *principal,
                     struct http_request *request, struct http_response *response);
+/* What a resolve asks, from any form. Texts without `ptr` were not given. */
+struct asked {
+    struct slice agent, environment, key;
+    const char *at;
+    bool explain;
+};
+/* A plain question, {agent, environment?, context?: {targetingKey?, …}}, borrowed from `body`; false: it is not plain, or wrong (question.c). */
+bool question_read(struct slice body, struct asked *ret) MUST_CHECK;
+
 /* Resolving (resolve.c). The hot path, past router and table; false: go the common way. */
 bool resolve_quickly(struct api *api, struct http_request *request, struct http_response *response);
 /* The common way. ANSWER_IS_PAST: it is about the past, which a control thread answers by resolve_past(). */
@@ -80,9 +89,9 @@ int resolve_answer(const struct op *op, const json_t *params, const struct princ
 int resolve_past(struct api *api, const struct op *op, const json_t *params, const struct principal *principal,
                  struct http_request *request, struct http_response *response, struct err *err) MUST_CHECK;
 /* The error for an outcome of resolve(). */
-int resolve_missing(int outcome, const char *agent, struct slice environment, struct err *err);
-/* The environment of a question: named, or the key's only one. */
-int question_environment(const struct principal *principal, const char *named, struct slice *ret,
+int resolve_missing(int outcome, struct slice agent, struct slice environment, struct err *err);
+/* The environment of a question: named, or (without `ptr`) the key's only one. */
+int question_environment(const struct principal *principal, struct slice named, struct slice *ret,
                          struct err *err) MUST_CHECK;
 
 void metrics_answer(struct api *api, struct http_response *response);

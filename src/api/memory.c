@@ -34,7 +34,8 @@ static const char *snapshot_etag(struct api *api, struct slice environment, stru
 static bool snapshot_unchanged(struct api *api, const json_t *params, const struct principal *principal,
                                struct http_request *request, struct http_response *response) {
     struct slice environment;
-    if (question_environment(principal, json_get_text(params, "environment"), &environment, NULL) < 0) return false;
+    if (question_environment(principal, slice_of(json_get_text(params, "environment")), &environment, NULL) < 0)
+        return false;
     const char *etag = snapshot_etag(api, environment, http_arena(request));
     if (!request_has(request, etag)) return false;
     response->status = 304;
@@ -84,7 +85,8 @@ static int write_entries(const struct snapshot *snapshot, const char *environmen
     const struct snapshot_entry *entry = snapshot_find(snapshot, slice_of(environment), slice_of(agent));
     if (entry) return write_entry(jw, entry) < 0 ? err_no_memory(err) : 0;
     bool known = snapshot_has_agent(snapshot, slice_of(agent));
-    return resolve_missing(known ? RESOLVE_NOT_DEPLOYED : RESOLVE_NO_AGENT, agent, slice_of(environment), err);
+    return resolve_missing(known ? RESOLVE_NOT_DEPLOYED : RESOLVE_NO_AGENT, slice_of(agent), slice_of(environment),
+                           err);
 }
 
 static int write_snapshot(const struct snapshot *snapshot, const char *environment, const char *agent, struct str *out,
@@ -106,14 +108,14 @@ static int write_snapshot(const struct snapshot *snapshot, const char *environme
 static int answer_snapshot(struct api *api, const json_t *params, const struct principal *principal,
                            struct http_request *request, struct http_response *response, struct err *err) {
     struct slice environment;
-    int r = question_environment(principal, json_get_text(params, "environment"), &environment, err);
+    int r = question_environment(principal, slice_of(json_get_text(params, "environment")), &environment, err);
     if (r < 0) return r;
 
     /* The tag is taken before the snapshot: it may stand for less than the answer holds, never for more. */
     const char *etag = snapshot_etag(api, environment, http_arena(request));
     struct snapshot *snapshot = publisher_get(api->options.publisher);
     if (!snapshot_has_environment(snapshot, environment))
-        r = resolve_missing(RESOLVE_NO_ENVIRONMENT, "", environment, err);
+        r = resolve_missing(RESOLVE_NO_ENVIRONMENT, SLICE_LIT(""), environment, err);
     if (r == 0) r = write_snapshot(snapshot, environment.ptr, json_get_text(params, "agent"), &response->body, err);
     if (r == 0) {
         response->status = 200;

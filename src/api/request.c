@@ -191,13 +191,12 @@ int request_quota(struct api *api, const struct principal *principal, struct err
     return r;
 }
 
-int question_environment(const struct principal *principal, const char *named, struct slice *ret, struct err *err) {
-    const char *own = principal_own_environment(principal);
-    *ret = slice_of(named ? named : own);
-    if (named && principal_sees(principal, *ret)) return 0;
-    if (!named && own) return 0;
-    int r = named ? err_set(err, ERR_ENVIRONMENT_NOT_FOUND, "this key sees no environment \"%.80s\"", named)
-                  : err_set(err, ERR_MISSING_FIELD, "which environment? this key is not bound to a single one");
+int question_environment(const struct principal *principal, struct slice named, struct slice *ret, struct err *err) {
+    *ret = named.ptr ? named : slice_of(principal_own_environment(principal));
+    if (named.ptr ? principal_sees(principal, named) : ret->ptr != NULL) return 0;
+    int r = named.ptr ? err_set(err, ERR_ENVIRONMENT_NOT_FOUND, "this key sees no environment \"%.*s\"",
+                                (int)(named.len < 80 ? named.len : 80), named.ptr)
+                      : err_set(err, ERR_MISSING_FIELD, "which environment? this key is not bound to a single one");
     err_at(err, "environment");
     return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Resolving over HTTP. The hot path goes past router and table: a GET's query is read in place, a POST's body is parsed once and its
- * members are taken from it; the decision is copied from slices serialised when the snapshot was built. Whatever is not plain (an
+ * Resolving over HTTP. The hot path goes past router and table: a GET's query and a POST's body are read in place, without
+ * allocation; the decision is copied from slices serialised when the snapshot was built. Whatever is not plain (an
  * unknown member, a moment of the past, `explain`, a position to wait for, any failure) goes the common way, so that there is one
  * place that says what is wrong.
  */
@@ -10,13 +10,7 @@
 
 #include <string.h>
 
-/* What a resolve asks, from any form. */
-struct asked {
-    const char *agent, *environment, *key, *at;
-    bool explain;
-};
-
-int resolve_missing(int outcome, const char *agent, struct slice environment, struct err *err) {
+int resolve_missing(int outcome, struct slice agent, struct slice environment, struct err *err) {
     int r;
     switch (outcome) {
     case RESOLVE_NO_ENVIRONMENT:
@@ -25,15 +19,15 @@ int resolve_missing(int outcome, const char *agent, struct slice environment, st
         err_at(err, "environment");
         return r;
     case RESOLVE_NO_AGENT:
-        r = err_set(err, ERR_AGENT_NOT_FOUND, "there is no agent \"%s\"", agent);
+        r = err_set(err, ERR_AGENT_NOT_FOUND, "there is no agent \"%.*s\"", (int)agent.len, agent.ptr);
         err_at(err, "agent");
         return r;
     default:
-        r = err_set(err, ERR_NOT_DEPLOYED, "%.*s serves no version of %s", (int)environment.len, environment.ptr,
-                    agent);
+        r = err_set(err, ERR_NOT_DEPLOYED, "%.*s serves no version of %.*s", (int)environment.len, environment.ptr,
+                    (int)agent.len, agent.ptr);
         err_at(err, "agent");
-        err_remedy(err, "Deploy a version: `serin deploy %s@latest -e %.*s`", agent, (int)environment.len,
-                   environment.ptr);
+        err_remedy(err, "Deploy a version: `serin deploy %.*s@latest -e %.*s`", (int)agent.len, agent.ptr,
+                   (int)environment.len, environment.ptr);
         return r;
     }
 }
@@ -57,7 +51,7 @@ static const char *decision_etag(const struct decision *decision, struct arena *
 
 static int resolve_now(const struct asked *asked, const struct principal *principal, const struct snapshot *snapshot,
                        struct http_request *request, struct http_response *response, struct err *err) {
-    struct resolve_question question = {.agent = slice_of(asked->agent), .targeting_key = slice_of(asked->key)};
+    struct resolve_question question = {.agent = asked->agent, .targeting_key = asked->key};
     int r = question_environment(principal, asked->environment, &question.environment, err);
     if (r < 0) return r;
     struct decision decision;
@@ -81,12 +75,12 @@ static int resolve_now(const struct asked *asked, const struct principal *princi
 
 static int read_quick_query(void *ctx, const char *name, const char *value) {
     struct asked *asked = ctx;
-    if (!strcmp(name, "key") && !asked->key) {
-        asked->key = value;
+    if (!strcmp(name, "key") && !asked->key.ptr) {
+        asked->key = slice_of(value);
         return 0;
     }
-    if (!strcmp(name, "environment") && !asked->environment) {
-        asked->environment = value;
+    if (!strcmp(name, "environment") && !asked->environment.ptr) {
+        asked->environment = slice_of(value);
         return 0;
     }
     return strncmp(name, "attr.", 5) || !name[5];
@@ -97,39 +91,27 @@ static bool read_quick_get(struct http_request *request, struct asked *asked) {
     static const char prefix[] = "/v1/resolve/";
     const char *path = http_path(request);
     if (strncmp(path, prefix, sizeof(prefix) - 1) || strcmp(http_method(request), "GET")) return false;
-    asked->agent = path + sizeof(prefix) - 1;
-    return *asked->agent && !strchr(asked->agent, '/') && http_query_each(request, read_quick_query, asked) == 0;
+    asked->agent = slice_of(path + sizeof(prefix) - 1);
+    return asked->agent.len > 0 && !memchr(asked->agent.ptr, '/', asked->agent.len) &&
+           http_query_each(request, read_quick_query, asked) == 0;
 }
 
 static int refuse_query(void *ctx, const char *name, const char *value) {
     return 1;
 }
 
-/* The members that a plain question has, each of the right type. */
-static bool read_quick_body(const json_t *body, struct asked *asked) {
-    const json_t *context = json_get(body, "context"), *key = json_get(context, "targetingKey");
-    asked->agent = json_get_text(body, "agent");
-    asked->environment = json_get_text(body, "environment");
-    asked->key = json_string_value(key);
-    size_t known = (asked->agent != NULL) + (asked->environment != NULL) + (context != NULL);
-    return asked->agent && (!context || json_is_object(context)) && (!key || asked->key) &&
-           json_object_size(body) == known;
-}
-
-/* POST /v1/resolve {agent, environment?, context?}. `asked` borrows from *ret_body. */
-static bool read_quick_post(struct http_request *request, json_t **ret_body, struct asked *asked) {
-    struct slice body = http_body(request);
+/* POST /v1/resolve {agent, environment?, context?} */
+static bool read_quick_post(struct http_request *request, struct asked *asked) {
     if (strcmp(http_path(request), "/v1/resolve") || strcmp(http_method(request), "POST")) return false;
     if (http_query_each(request, refuse_query, NULL) || request_media(request, NULL) < 0) return false;
-    return json_parse(body.ptr, body.len, REQUEST_DEPTH_MAX, ret_body, NULL) == 0 && read_quick_body(*ret_body, asked);
+    return question_read(http_body(request), asked);
 }
 
 bool resolve_quickly(struct api *api, struct http_request *request, struct http_response *response) {
     struct asked asked = {0};
-    _cleanup_(json_decrefp) json_t *body = NULL;
     bool get = read_quick_get(request, &asked);
-    if (!get && !read_quick_post(request, &body, &asked)) return false;
-    if (http_header(request, "Serin-After") || (asked.key && strlen(asked.key) > TARGETING_KEY_MAX)) return false;
+    if (!get && !read_quick_post(request, &asked)) return false;
+    if (http_header(request, "Serin-After") || asked.key.len > TARGETING_KEY_MAX) return false;
 
     struct principal principal;
     struct publisher_borrow borrow = publisher_borrow(api->options.publisher);
@@ -144,8 +126,8 @@ bool resolve_quickly(struct api *api, struct http_request *request, struct http_
 
 /* ---- the common way ---- */
 
-static int check_key(const char *key, const char *at, struct err *err) {
-    if (key && strlen(key) <= TARGETING_KEY_MAX) return 0;
+static int check_key(struct slice key, const char *at, struct err *err) {
+    if (key.ptr && key.len <= TARGETING_KEY_MAX) return 0;
     int r = err_set(err, ERR_BAD_REQUEST, "a targeting key must be text of at most %d bytes", TARGETING_KEY_MAX);
     err_at(err, "%s", at);
     return r;
@@ -155,9 +137,9 @@ static int read_asked(const struct op *op, const json_t *params, struct asked *a
     bool post = op->id == OP_resolve;
     const json_t *key = post ? json_get(json_get(params, "context"), "targetingKey") : json_get(params, "key");
     *asked = (struct asked){
-        .agent = json_get_text(params, "agent"),
-        .environment = json_get_text(params, "environment"),
-        .key = json_string_value(key),
+        .agent = slice_of(json_get_text(params, "agent")),
+        .environment = slice_of(json_get_text(params, "environment")),
+        .key = slice_of(json_string_value(key)),
         .at = json_get_text(params, "at"),
         .explain = json_is_true(json_get(params, "explain")),
     };
@@ -179,7 +161,7 @@ int resolve_past(struct api *api, const struct op *op, const json_t *params, con
     int r = read_asked(op, params, &asked, err);
     if (r < 0) return r;
     struct ops_past past = {
-        .question = {.agent = slice_of(asked.agent), .targeting_key = slice_of(asked.key)},
+        .question = {.agent = asked.agent, .targeting_key = asked.key},
         .moment = asked.at,
         .explain = asked.explain,
     };

@@ -49,12 +49,16 @@ int slice_equal_text(struct slice a, const char *text);
 struct arena_block;
 struct arena {
     struct arena_block *head;
-    size_t used;  /* bytes handed out */
-    size_t limit; /* 0 = no limit; past it arena_alloc answers NULL */
+    size_t used;              /* bytes handed out */
+    size_t limit;             /* 0 = no limit; past it arena_alloc answers NULL */
+    struct arena_block *lent; /* NULL: none */
 };
 
 #define ARENA_INIT ((struct arena){0})
 
+/* Lends the arena memory of its owner's, aligned for any type, to be used up before any other; it stays lent over arena_deinit(). Once,
+ * before the first piece. */
+void arena_lend(struct arena *arena, void *memory, size_t size);
 /* Zeroed memory aligned for any type, or NULL when memory or the limit is used up. */
 void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK;
 void *arena_array(struct arena *arena, size_t count, size_t size) MUST_CHECK; /* checks count * size */

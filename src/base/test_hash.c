@@ -113,6 +113,14 @@ static void test_secrets(void **state) {
     assert_true(secret_equal("secret", secret, 6));
     assert_false(secret_equal("secres", secret, 6));
     assert_true(secret_equal("x", "y", 0));
+    const char long_one[] = "a secret of more than a few words, and some bytes";
+    char other[sizeof(long_one)];
+    for (size_t len = 1; len < sizeof(long_one); len++)
+        for (size_t at = 0; at < sizeof(long_one); at++) {
+            memcpy(other, long_one, sizeof(other));
+            other[at] ^= (char)0x80;
+            assert_int_equal(secret_equal(long_one, other, len), at >= len);
+        }
     secret_clear(secret, sizeof(secret));
     assert_memory_equal(secret, "\0\0\0\0\0\0\0", sizeof(secret));
 }

@@ -71,6 +71,27 @@ static void test_texts(void **state) {
     assert_int_equal(strlen(wide), 5000);
 }
 
+static void test_lent_memory_is_used_first_and_comes_back_zeroed(void **state) {
+    _Alignas(max_align_t) char memory[256];
+    struct arena arena = ARENA_INIT;
+    memset(memory, 'x', sizeof(memory));
+    arena_lend(&arena, memory, sizeof(memory));
+    for (int turn = 0; turn < 3; turn++) {
+        char *piece = arena_alloc(&arena, 100);
+        assert_true(piece > memory && piece + 100 <= memory + sizeof(memory));
+        for (size_t i = 0; i < 100; i++)
+            assert_int_equal(piece[i], 0);
+        memset(piece, 'y', 100);
+        char *more = arena_alloc(&arena, 200), *large = arena_alloc(&arena, 100000);
+        assert_true(more < memory || more >= memory + sizeof(memory));
+        assert_int_equal(more[199], 0);
+        assert_int_equal(large[99999], 0);
+        memset(large, 'z', 100000);
+        arena_deinit(&arena);
+        assert_int_equal(arena.used, 0);
+    }
+}
+
 static void test_deinit_leaves_an_empty_arena(void **state) {
     struct arena arena = {.limit = 4096};
     assert_non_null(arena_alloc(&arena, 10));
@@ -108,6 +129,7 @@ int main(void) {
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_sizes_that_overflow),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_lent_memory_is_used_first_and_comes_back_zeroed),
         cmocka_unit_test(test_deinit_leaves_an_empty_arena),
         cmocka_unit_test(test_slices),
         cmocka_unit_test(test_take_ptr),

@@ -68,7 +68,7 @@ static struct http_connection *connection_new(struct http_server *server, struct
     connection->mhd = mhd;
     connection->fd = info->connect_fd;
     connection->worker = pthread_self();
-    connection->request.connection = connection;
+    request_init(&connection->request, connection);
     connection->wake.mhd = mhd;
     connection->end_looked_for = INT64_MIN;
     connection_enter(connection, PHASE_IDLE);

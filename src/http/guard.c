@@ -21,6 +21,7 @@
 #define VERSION_LEN 8
 
 struct guard {
+    uint64_t marks;
     const char *next; /* where the next line must begin */
     size_t count, hosts, lengths, encodings;
     const char *length, *encoding;
@@ -38,11 +39,28 @@ static bool is_token(const char *text, size_t len) {
     return len > 0;
 }
 
+static bool is_control(unsigned char c) {
+    return (c < ' ' && c != '\t') || c == 0x7f;
+}
+
+/* Eight bytes at once: whether one of them may be a control byte. Never wrong about there being none: a borrow reaches a byte only from
+ * one below it that is a control byte itself. */
+static bool may_have_control(uint64_t bytes) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    uint64_t deleted = bytes ^ ones * 0x7f;
+    return (((bytes - ones * ' ') & ~bytes) | ((deleted - ones) & ~deleted)) & tops;
+}
+
 static bool is_value(const char *text, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f) return false;
+    size_t i = 0;
+    for (uint64_t bytes; len - i >= sizeof(bytes); i += sizeof(bytes)) {
+        memcpy(&bytes, text + i, sizeof(bytes));
+        if (!may_have_control(bytes)) continue;
+        for (size_t k = 0; k < sizeof(bytes); k++)
+            if (is_control((unsigned char)text[i + k])) return false;
     }
+    for (; i < len; i++)
+        if (is_control((unsigned char)text[i])) return false;
     return true;
 }
 
@@ -74,6 +92,7 @@ static enum MHD_Result guard_header(void *ctx, enum MHD_ValueKind kind, const ch
     if (!is_value(value, value_len)) return fault(guard, name, "has a control byte in its value");
     for (const char *space = name + name_len + 1; space < value; space++)
         if (*space != ' ' && *space != '\t') return fault(guard, name, "is malformed");
+    guard->marks |= header_mark(name, name_len);
     guard->next = value + value_len + LINE_END;
     note_header(guard, name, name_len, value);
     return MHD_YES;
@@ -138,6 +157,7 @@ int guard_request(struct http_request *request, const char *version, struct err 
 
     struct guard guard = {.next = version + VERSION_LEN + LINE_END};
     (void)MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, guard_header, &guard);
+    request->header_marks = guard.marks;
     if (guard.fault) return refuse_head(err, guard.at, guard.fault);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (!info || guard.next + LINE_END != request->method + info->header_size)

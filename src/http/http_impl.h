@@ -26,6 +26,7 @@
 
 #define TARGET_INLINE 256  /* request targets up to this are copied without allocation */
 #define ARGUMENTS_INLINE 8 /* query arguments up to this are split without allocation */
+#define ARENA_LENT 512     /* of the request's arena, without allocation */
 #define ARGUMENTS_MAX 256  /* more are refused */
 #define HEADERS_COUNT_MAX 100
 #define HEADER_RECORD 64         /* libmicrohttpd's record of one header, in the connection's memory */
@@ -94,16 +95,19 @@ struct http_request {
     size_t target_len, target_capacity;
     char target_inline[TARGET_INLINE];
     const char *raw_target; /* where libmicrohttpd has it: for the check of the layout */
+    uint64_t header_marks;  /* header_mark() of every header: most that are asked for are not there */
     char *query;            /* in target, or NULL */
     struct http_argument *arguments;
     size_t argument_count;
     struct http_argument arguments_inline[ARGUMENTS_INLINE];
     bool arguments_split;
-    bool chunked; /* the body comes in chunks */
-    bool dropped; /* the server stopped before a control thread took it */
+    bool query_coded; /* the query has bytes to decode or to check */
+    bool chunked;     /* the body comes in chunks */
+    bool dropped;     /* the server stopped before a control thread took it */
     enum http_step step;
     struct str body;
     struct arena arena;
+    _Alignas(max_align_t) char arena_lent[ARENA_LENT];
     struct http_response response;
     struct str body_kept; /* the memory of the last answer's body, for the next */
     struct answer_kept kept;
@@ -205,6 +209,11 @@ struct address_count *address_take(struct http_server *server, const struct sock
 void address_give_back(struct http_server *server, struct address_count *count);
 
 /* request.c */
+/* One of 64 bits, the same for names that differ in case only. */
+static inline uint64_t header_mark(const char *name, size_t len) {
+    return UINT64_C(1) << ((len * 7 ^ (size_t)(name[0] | 0x20)) & 63);
+}
+void request_init(struct http_request *request, struct http_connection *connection);
 bool request_begin(struct http_request *request, const char *target);
 void request_reset(struct http_request *request);
 void request_deinit(struct http_request *request);

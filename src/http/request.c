@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+void request_init(struct http_request *request, struct http_connection *connection) {
+    request->connection = connection;
+    request->target = request->target_inline;
+    request->target_capacity = sizeof(request->target_inline);
+    arena_lend(&request->arena, request->arena_lent, sizeof(request->arena_lent));
+}
+
 bool request_begin(struct http_request *request, const char *target) {
     size_t len = strlen(target);
-    if (!request->target) {
-        request->target = request->target_inline;
-        request->target_capacity = sizeof(request->target_inline);
-    }
     if (len >= request->target_capacity) {
         char *larger = malloc(len + 1);
         if (!larger) return false;
@@ -49,18 +52,19 @@ void request_reset(struct http_request *request) {
         str_deinit(&request->body);
     else if (request->body.data)
         str_clear(&request->body);
-    if (request->arena.head) arena_deinit(&request->arena);
+    if (request->arena.used) arena_deinit(&request->arena);
     answer_drop_stream(&request->response);
     if (request->response.body.data) keep_answer(request);
     request->query = NULL;
     request->arguments = NULL;
     request->argument_count = 0;
-    request->arguments_split = request->chunked = request->dropped = false;
+    request->header_marks = 0;
+    request->arguments_split = request->query_coded = request->chunked = request->dropped = false;
     request->step = STEP_HEADERS;
 }
 
 void request_deinit(struct http_request *request) {
-    if (request->target) target_free(request);
+    target_free(request);
     str_deinit(&request->body);
     answer_forget(&request->kept);
     str_deinit(&request->response.body);
@@ -75,10 +79,15 @@ static size_t count_arguments(const char *query) {
     return count;
 }
 
-static bool split_one(char *text, size_t len, struct http_argument *ret) {
+static bool split_one(char *text, size_t len, bool coded, struct http_argument *ret) {
     char *equals = memchr(text, '=', len);
     size_t name_len = equals ? (size_t)(equals - text) : len;
     text[len] = '\0';
+    if (!coded) {
+        text[name_len] = '\0';
+        *ret = (struct http_argument){text, equals ? equals + 1 : text + len};
+        return true;
+    }
     size_t value_len = equals ? target_decode(equals + 1, len - name_len - 1, true) : 0;
     name_len = target_decode(text, name_len, true);
     ret->name = text;
@@ -98,7 +107,7 @@ int request_split_query(struct http_request *request, struct err *err) {
     for (char *text = request->query; text;) {
         char *next = strchr(text, '&');
         size_t len = next ? (size_t)(next - text) : strlen(text);
-        if (len > 0 && !split_one(text, len, &request->arguments[request->argument_count++])) {
+        if (len > 0 && !split_one(text, len, request->query_coded, &request->arguments[request->argument_count++])) {
             int r = err_set(err, ERR_INVALID_UTF8, "the query is not UTF-8");
             err_at(err, "request line");
             return r;
@@ -141,9 +150,10 @@ int http_query_each(const struct http_request *request, int (*each)(void *ctx, c
 /* libmicrohttpd keeps white space at the end of a value, which is no part of it. */
 const char *http_header(const struct http_request *request, const char *name) {
     const char *value = NULL;
-    size_t len = 0;
-    if (MHD_lookup_connection_value_n(request->connection->mhd, MHD_HEADER_KIND, name, strlen(name), &value, &len) ==
-        MHD_NO)
+    size_t len = 0, name_len = strlen(name);
+    if (!(request->header_marks & header_mark(name, name_len)) ||
+        MHD_lookup_connection_value_n(request->connection->mhd, MHD_HEADER_KIND, name, name_len, &value, &len) ==
+            MHD_NO)
         return NULL;
     size_t trimmed = len;
     while (trimmed > 0 && (value[trimmed - 1] == ' ' || value[trimmed - 1] == '\t'))

@@ -35,31 +35,36 @@ static int scan_escape(const char *text, size_t left, struct err *err) {
     return 0;
 }
 
+enum target_byte { PLAIN, REFUSED, ESCAPE, QUESTION, AND, PLUS, NOT_ASCII };
+
+/* Most bytes are plain, and one look-up says so. */
+static const uint8_t target_bytes[256] = {
+    [0 ... ' '] = REFUSED, [0x7f] = REFUSED, ['#'] = REFUSED, ['%'] = ESCAPE,
+    ['?'] = QUESTION,      ['&'] = AND,      ['+'] = PLUS,    [0x80 ... 0xff] = NOT_ASCII,
+};
+
 static int target_scan(const char *text, size_t len, struct target_scan *ret, struct err *err) {
-    bool in_query = false, coded = false;
+    bool in_query = false;
     ret->query = len;
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c <= ' ' || c == 0x7f || c == '#')
+        enum target_byte byte = target_bytes[(unsigned char)text[i]];
+        if (byte == PLAIN) continue;
+        if (byte == REFUSED)
             return refuse_target(err, ERR_BAD_REQUEST, "has a space, a control byte or a fragment in it");
-        if (c == '%') {
+        if (byte == ESCAPE) {
             int r = scan_escape(text + i, len - i, err);
             if (r < 0) return r;
         }
-        if (c == '?' && !in_query) {
-            ret->path_coded = coded;
+        if (byte == QUESTION && !in_query) {
             ret->query = i + 1;
             ret->arguments = 1;
             in_query = true;
-            coded = false;
         }
-        if (c == '&' && in_query) ret->arguments++;
-        if (c == '%' || c >= 0x80) coded = true;
+        if (byte == AND && in_query) ret->arguments++;
+        bool coded = byte == ESCAPE || byte == NOT_ASCII;
+        ret->path_coded |= coded && !in_query;
+        ret->query_coded |= (coded || byte == PLUS) && in_query;
     }
-    if (in_query)
-        ret->query_coded = coded;
-    else
-        ret->path_coded = coded;
     return 0;
 }
 
@@ -98,6 +103,7 @@ int target_read(struct http_request *request, struct err *err) {
         if (!utf8_valid(text, path_len)) return refuse_target(err, ERR_INVALID_UTF8, "has a path that is not UTF-8");
     }
     if (scan.arguments > ARGUMENTS_MAX) return refuse_target(err, ERR_BAD_REQUEST, "has too many query arguments");
+    request->query_coded = scan.query_coded;
     if (scan.query_coded || scan.arguments > ARGUMENTS_INLINE) return request_split_query(request, err);
     return 0;
 }

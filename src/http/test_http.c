@@ -570,6 +570,27 @@ static void test_requests_that_two_readers_read_differently(void **state) {
     http_server_stop(world.server, 1000);
 }
 
+static void test_control_bytes_anywhere_in_a_value(void **state) {
+    static const char bytes[] = {1, 8, 0x1f, 0x7f, '\t', ' ', '~', (char)0x80, (char)0xff};
+    struct world world = world_new();
+    start(&world);
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        for (size_t at = 0; at < 19; at++) {
+            char value[] = "~~~~~~~~~~~~~~~~~~~", text[96];
+            value[at] = bytes[i];
+            (void)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: x\r\nX-Test: %s.\r\nConnection: close\r\n\r\n",
+                           value);
+            int fd = client_connect(world.server);
+            char *body = client_ask(fd, text, i < 4 ? 400 : 200);
+            bool echoed =
+                strstr(body, at == 0 && i < 6 ? "~~~" : value) != NULL; /* space before a value is no part of it */
+            assert_int_equal(echoed, i >= 4);
+            free(body);
+            close(fd);
+        }
+    http_server_stop(world.server, 1000);
+}
+
 static void test_nul_bytes(void **state) {
 #define REQUEST(text)                                                                                                  \
     { text, sizeof(text) - 1 }
@@ -784,6 +805,7 @@ int main(void) {
         cmocka_unit_test(test_header_limit),
         cmocka_unit_test(test_connection_limits),
         cmocka_unit_test(test_requests_that_two_readers_read_differently),
+        cmocka_unit_test(test_control_bytes_anywhere_in_a_value),
         cmocka_unit_test(test_nul_bytes),
         cmocka_unit_test(test_lengths_that_are_no_numbers_are_refused_in_one_answer),
         cmocka_unit_test(test_slot_lives_as_long_as_its_connection),
