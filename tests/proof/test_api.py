@@ -11,7 +11,8 @@ import re
 import tempfile
 from types import SimpleNamespace
 
-os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = tempfile.mkdtemp(prefix="serin-hypothesis-")
+storage = tempfile.TemporaryDirectory(prefix="serin-hypothesis-")
+os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = storage.name  # read when hypothesis is imported
 
 import hypothesis
 import pytest
