@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from harness.audit import all_entries, hash_of
 from harness.server import BINARY, Server, clean_env, run_cli
 from harness.world import World, config, unique
 
@@ -725,14 +726,19 @@ def test_a_doctor_warns(own_world):
     assert "differ in time" in found["store whole"]["finding"]
 
 
-def test_a_clock_behind_the_store(own_world, tmp_path):
+def test_a_clock_behind_the_store(own_world):
+    """The newest change is made one of the year 2099, with its hash computed anew: a store written while the clock was ahead."""
     server = own_world.server
+    entry = all_entries(server.admin)[-1]
     server.stop()
     assert doctor(server)["clock"]["state"] == "ok"
-    [library] = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))  # tools/install-deps
-    ran = run_cli("doctor", "--json", "--store", f"sqlite:{server.store}", home=server.folder,
-                  env={"LD_PRELOAD": str(library), "FAKETIME": "-1d", "ASAN_OPTIONS": "verify_asan_link_order=0"})
-    [clock] = [finding for finding in ran.json["findings"] if finding["check"] == "clock"]
+    at = 4_070_908_800_000_000
+    changed = hash_of({**entry, "at": "2099-01-01T00:00:00.000000Z"}).removeprefix("sha256:")
+    with sqlite3.connect(server.store) as db:
+        db.execute("UPDATE audit SET at = ?, hash = ? WHERE seq = (SELECT seq FROM head)", (at, changed))
+        db.execute("UPDATE head SET at = ?, audit_hash = ?", (at, changed))
+    db.close()
+    clock = doctor(server)["clock"]
     assert clock["state"] == "warning" and "behind the newest change" in clock["finding"]
 
 
