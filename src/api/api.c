@@ -55,7 +55,8 @@ void api_limit_keys(struct api *api, unsigned requests_per_key) {
 
 void api_tick(struct api *api) {
     struct err err = ERR_INIT;
-    if (live_catch_up(api->options.ops->live, &err) < 0) log_err(api->options.ops->log, LOG_SNAPSHOT_STALE, &err);
+    int r = live_catch_up(api->options.ops->live, &err);
+    if (r < 0 && r != -ERR_STORE_UNAVAILABLE) log_err(api->options.ops->log, LOG_SNAPSHOT_STALE, &err);
     hub_tick(api->hub);
 }
 
@@ -66,20 +67,42 @@ void api_drain(struct api *api) {
 
 /* ---- outside /v1 ---- */
 
+struct api_standing standing_of(const struct api *api) {
+    struct api_standing standing = {.store_open = true};
+    if (api->options.standing) api->options.standing(api->options.standing_ctx, &standing);
+    return standing;
+}
+
+static void write_ready(const char *status, struct position position, const struct api_standing *standing,
+                        struct str *out) {
+    struct jw jw = JW_INIT(out);
+    char text[POSITION_TEXT_SIZE];
+    position_text(position, text);
+    jw_object(&jw, NULL);
+    jw_text(&jw, "status", status);
+    jw_text(&jw, "position", text);
+    position_text(standing->file, text);
+    if (standing->file.epoch) jw_text(&jw, "snapshot_file", text);
+    if (!standing->store_open) {
+        jw_object(&jw, "store");
+        jw_text(&jw, "code", err_name(standing->store_err.code));
+        jw_text(&jw, "detail", standing->store_err.message);
+        jw_text(&jw, "remedy", err_remedy_text(&standing->store_err));
+        jw_end_object(&jw);
+    }
+    jw_end_object(&jw);
+}
+
 static void answer_ready(struct api *api, struct http_request *request, struct http_response *response) {
     struct publisher_borrow borrow = publisher_borrow(api->options.publisher);
     struct position position = snapshot_position(borrow.snapshot);
     publisher_return(api->options.publisher, borrow);
 
     bool draining = atomic_load(&api->draining), loaded = position.epoch > 0;
+    struct api_standing standing = standing_of(api);
+    const char *status = standing.store_open ? "ready" : "read_only";
     struct str body = STR_INIT;
-    struct jw jw = JW_INIT(&body);
-    char text[POSITION_TEXT_SIZE];
-    position_text(position, text);
-    jw_object(&jw, NULL);
-    jw_text(&jw, "status", draining ? "draining" : loaded ? "ready" : "loading");
-    jw_text(&jw, "position", text);
-    jw_end_object(&jw);
+    write_ready(draining ? "draining" : loaded ? status : "loading", position, &standing, &body);
     answer_json(response, loaded && !draining ? 200 : 503, &body);
     answer_position(request, response, position);
 }
@@ -245,7 +268,8 @@ static int wait_for_position(struct api *api, struct http_request *request, stru
 static void log_failure(struct api *api, const struct op *op, const struct err *err) {
     struct err told = *err;
     err_prefix(&told, "%s: ", op->name);
-    log_err(api->options.ops->log, err_status(err->code) >= 500 ? LOG_REQUEST_FAILED : LOG_REQUEST_REFUSED, &told);
+    bool failed = err_status(err->code) >= 500 && err->code != ERR_STORE_UNAVAILABLE; /* which the log tells once */
+    log_err(api->options.ops->log, failed ? LOG_REQUEST_FAILED : LOG_REQUEST_REFUSED, &told);
 }
 
 /* A memory operation that had to wait for its position, or that is too big for a worker. */

@@ -11,6 +11,14 @@
 
 struct api;
 
+/* How this server stands with its store and its snapshot file. */
+struct api_standing {
+    bool store_open;
+    struct err store_err; /* why it is not */
+    struct position file; /* what the file holds; epoch 0: nothing yet */
+    uint64_t file_failures;
+};
+
 struct api_options {
     struct ops *ops;
     struct publisher *publisher;
@@ -18,7 +26,10 @@ struct api_options {
     size_t streams;              /* open at once */
     unsigned stream_keepalive_s; /* a comment on a silent stream */
     unsigned requests_per_key;   /* a second; 0 = no limit */
-    unsigned waiters;            /* requests that may wait for a position at once: they keep control threads busy */
+    void (*standing)(void *ctx,
+                     struct api_standing *ret); /* any thread; NULL: the store is open and there is no file */
+    void *standing_ctx;
+    unsigned waiters; /* requests that may wait for a position at once: they keep control threads busy */
 };
 
 /* Registers itself as the listener of ops->live: call it before the first live_catch_up(). */

@@ -94,6 +94,7 @@ int resolve_missing(int outcome, struct slice agent, struct slice environment, s
 int question_environment(const struct principal *principal, struct slice named, struct slice *ret,
                          struct err *err) MUST_CHECK;
 
+struct api_standing standing_of(const struct api *api);
 void metrics_answer(struct api *api, struct http_response *response);
 
 #endif

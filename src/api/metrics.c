@@ -11,6 +11,7 @@
 struct figures {
     struct position position;
     uint64_t agents, refs, refused_keys, over_quota, requests_per_key, resident;
+    struct api_standing standing;
     struct hub_stats hub;
     struct http_stats http;
 };
@@ -34,6 +35,7 @@ static void collect(struct api *api, struct figures *ret) {
         .refs = snapshot_entry_count(borrow.snapshot),
     };
     publisher_return(api->options.publisher, borrow);
+    ret->standing = standing_of(api);
     hub_stats(api->hub, &ret->hub);
     ret->refused_keys = atomic_load_explicit(&api->refused_keys, memory_order_relaxed);
     ret->over_quota = atomic_load_explicit(&api->over_quota, memory_order_relaxed);

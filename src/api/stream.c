@@ -186,20 +186,33 @@ static void add_event(struct hub *hub, struct event *event, struct position posi
     wake_streams(hub, environment);
 }
 
-void hub_changed(void *ctx, const struct snapshot *snapshot, const struct store_touch *touches, size_t count) {
-    struct hub *hub = ctx;
-    pthread_mutex_lock(&hub->lock);
-    if (!hub->newest.epoch) hub->floor = snapshot_position(snapshot);
-    for (size_t i = 0; i < count;) {
-        size_t end = i + 1;
-        while (end < count && touches[end].seq == touches[i].seq &&
+/* Nothing that was told leads here: everybody fetches again, and no tag of before holds. */
+static void begin_anew(struct hub *hub, struct position position) {
+    hub->environment_count = 0;
+    if (hub->newest.epoch) forget_all(hub, position);
+    hub->floor = position;
+    hub->newest = position;
+    wake_streams(hub, NULL);
+}
+
+static void add_events(struct hub *hub, const struct snapshot *snapshot, const struct live_news *news) {
+    const struct store_touch *touches = news->touches;
+    for (size_t i = 0, end; i < news->count; i = end) {
+        end = i + 1;
+        while (end < news->count && touches[end].seq == touches[i].seq &&
                !strcmp(touches[end].environment, touches[i].environment))
             end++;
         struct position position = {snapshot_position(snapshot).epoch, touches[i].seq};
         if (*touches[i].environment)
             add_event(hub, event_new(snapshot, touches + i, end - i), position, touches[i].environment);
-        i = end;
     }
+}
+
+void hub_changed(void *ctx, const struct snapshot *snapshot, const struct live_news *news) {
+    struct hub *hub = ctx;
+    pthread_mutex_lock(&hub->lock);
+    if (news->anew || !hub->newest.epoch) begin_anew(hub, snapshot_position(snapshot));
+    add_events(hub, snapshot, news);
     hub->newest = snapshot_position(snapshot);
     pthread_mutex_unlock(&hub->lock);
 }

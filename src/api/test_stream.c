@@ -274,6 +274,45 @@ static void test_tags_of_environments(void **state) {
     assert_true(position_compare(staging, production) > 0);
 }
 
+/* Open streams and those that resume fetch again, and no tag of before holds; from there on changes are told as ever. */
+static void test_everything_anew_says_refetch(void **state) {
+    struct reader open, sleeping, resuming;
+    open_reader(&open, "production", NULL);
+    open_reader(&sleeping, "staging", NULL);
+    drain(&sleeping, 4096);
+    deploy("a", "production", 1);
+    deploy("a", "staging", 1);
+    drain(&sleeping, 4096);
+    int woken = sleeping.wake.count;
+    struct position before = hub_environment_position(hub, SLICE_LIT("production"));
+
+    struct snapshot_edit *edit;
+    struct snapshot *served = publisher_get(world.publisher), *other;
+    assert_int_equal(snapshot_edit_new(served, &edit), 0);
+    assert_int_equal(snapshot_edit_finish(edit, (struct position){2, 100}, &other), 0);
+    hub_changed(hub, other, &(struct live_news){.anew = true});
+    assert_int_equal(sleeping.wake.count, woken + 1);
+    assert_true(position_compare(hub_environment_position(hub, SLICE_LIT("production")), before) > 0);
+
+    open_reader(&resuming, "production", "1.4");
+    struct reader *readers[] = {&open, &sleeping, &resuming};
+    for (size_t i = 0; i < ARRAY_LEN(readers); i++) {
+        drain(readers[i], 4096);
+        assert_int_equal(count_of(readers[i], "event: refetch\n"), 1);
+        assert_int_equal(count_of(readers[i], "event: change\n"), 0);
+        assert_int_equal(count_of(readers[i], "id: 2.100\n"), 1);
+    }
+    struct store_touch touch = {.seq = 101, .agent = "a", .environment = "production"};
+    hub_changed(hub, other, &(struct live_news){.touches = &touch, .count = 1});
+    for (size_t i = 0; i < ARRAY_LEN(readers); i++) {
+        drain(readers[i], 4096);
+        assert_int_equal(count_of(readers[i], "id: 2.101\n"), readers[i] != &sleeping);
+        close_reader(readers[i]);
+    }
+    snapshot_unref(served);
+    snapshot_unref(other);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -289,6 +328,7 @@ int main(void) {
         TEST(test_the_end_lets_streams_finish),
         TEST(test_no_more_streams_than_the_limit),
         TEST(test_tags_of_environments),
+        TEST(test_everything_anew_says_refetch),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,8 @@ static void add_text(const struct cli *cli, const struct status *status, struct 
     _cleanup_(str_deinit) struct str environments = STR_INIT;
     add_line(out, "server", cli->profile.url);
     add_line(out, "state", json_get_text(status->ready.json, "status"));
+    const char *away = json_get_text(json_get(status->ready.json, "store"), "detail");
+    if (away) add_line(out, "store", away);
     add_line(out, "version", json_get_text(whoami, "server"));
     add_line(out, "position", json_get_text(whoami, "position"));
     add_environments(&environments, json_get(whoami, "environments"));

@@ -27,6 +27,11 @@ int db_open(const char *url, enum db_mode mode, struct db **ret, struct err *err
     return address ? db_sqlite_open(address, mode, ret, err) : -ERR_CONFIG;
 }
 
+bool db_exists(const char *url) {
+    const char *address = sqlite_address(url, NULL);
+    return !address || db_sqlite_exists(address);
+}
+
 struct db *db_close(struct db *db) {
     if (db) db->driver->close(db);
     return NULL;

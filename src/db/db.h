@@ -29,6 +29,8 @@ enum db_mode { DB_WRITER, DB_READER, DB_VISITOR };
 /* Opens "sqlite:PATH", "sqlite::memory:NAME" (shared by name inside the process, for tests). A WRITER creates the file (0600). One WRITER
  * may exist a store: it takes a lock that another process's writer finds (STORE_LOCKED, at once). */
 int db_open(const char *url, enum db_mode mode, struct db **ret, struct err *err) MUST_CHECK;
+/* Whether there is a store at that address that a WRITER would not have to make; true when that cannot be told. */
+bool db_exists(const char *url);
 struct db *db_close(struct db *db);
 DEFINE_CLEANUP(struct db *, db_close)
 const char *db_engine(const struct db *db); /* "sqlite", "fault(sqlite)" */

@@ -38,6 +38,8 @@ struct db_stmt {
 /* `address` is what follows "sqlite:" in the URL. */
 int db_sqlite_open(const char *address, enum db_mode mode, struct db **ret, struct err *err) MUST_CHECK;
 
+bool db_sqlite_exists(const char *address);
+
 /* Where a SQLite store lies, and the lock by which one process at a time may write it. */
 struct db_file {
     char *path;  /* absolute, symbolic links resolved */

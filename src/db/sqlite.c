@@ -26,7 +26,9 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#define MEMORY ":memory:"
 #define PARAMS_MAX 24
 #define BUSY_WAIT_MS 5000
 #define APPLICATION_ID 0x5352494e /* "SRIN", in the header of the file */
@@ -466,8 +468,15 @@ static int open_file(struct sqlite_db *db, const char *path, struct err *err) {
     return r < 0 ? r : claim(db, err);
 }
 
+bool db_sqlite_exists(const char *address) {
+    struct stat st;
+
+    if (strncmp(address, MEMORY, sizeof MEMORY - 1) == 0) return true;
+    if (stat(address, &st) < 0) return errno != ENOENT && errno != ENOTDIR;
+    return !S_ISREG(st.st_mode) || st.st_size > 0;
+}
+
 int db_sqlite_open(const char *address, enum db_mode mode, struct db **ret, struct err *err) {
-    static const char memory[] = ":memory:";
     _cleanup_(sqlite_closep) struct sqlite_db *db = calloc(1, sizeof *db);
 
     if (!db) return err_no_memory(err);
@@ -479,8 +488,8 @@ int db_sqlite_open(const char *address, enum db_mode mode, struct db **ret, stru
         err_remedy(err, "Write the store as sqlite:PATH");
         return r;
     }
-    db->memory = strncmp(address, memory, sizeof memory - 1) == 0;
-    int r = db->memory ? open_memory(db, address + sizeof memory - 1, err) : open_file(db, address, err);
+    db->memory = strncmp(address, MEMORY, sizeof MEMORY - 1) == 0;
+    int r = db->memory ? open_memory(db, address + sizeof MEMORY - 1, err) : open_file(db, address, err);
     if (r < 0) return r;
     *ret = &TAKE_PTR(db)->base;
     return 0;

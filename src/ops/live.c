@@ -6,7 +6,10 @@
  */
 #include "ops/live.h"
 
+#include "snapshot/file.h"
+
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +21,7 @@ struct live {
     pthread_mutex_t lock;
     pthread_cond_t moved;
     struct position position; /* of the published snapshot; under the lock */
-    bool loaded;
+    bool loaded;              /* the published snapshot is the store's */
     live_listener listener;
     void *listener_ctx;
 };
@@ -149,45 +152,96 @@ static int load_step(void *arg, struct store_tx *tx, struct err *err) {
     return r;
 }
 
-static void publish(struct step *step, struct snapshot *snapshot) {
-    struct live *live = step->live;
+static void publish(struct live *live, struct snapshot *snapshot, const struct live_news *news) {
     publisher_publish(live->options.publisher, snapshot_ref(snapshot));
-    live->position = step->position;
-    live->loaded = true;
+    live->position = snapshot_position(snapshot);
     pthread_cond_broadcast(&live->moved);
-    if (live->listener) live->listener(live->listener_ctx, snapshot, step->touches, step->touch_count);
+    if (live->listener) live->listener(live->listener_ctx, snapshot, news);
 }
 
-static int run_step(struct step *step, struct snapshot *base, struct err *err) {
-    struct live *live = step->live;
+/* *ret stays NULL when there is nothing new. */
+static int take_step(struct step *step, struct snapshot *base, store_fn load, struct snapshot **ret, struct err *err) {
     int r = snapshot_edit_new(base, &step->edit);
     if (r < 0) return err_no_memory(err);
-    r = store_read(live->options.store, live->loaded ? load_step : load_all, step, err);
-    if (r < 0) {
+    r = store_read(step->live->options.store, load, step, err);
+    if (r < 0 || (load == load_step && position_compare(step->position, step->live->position) <= 0)) {
         snapshot_edit_free(step->edit);
-        return r;
+        return r < 0 ? r : 0;
     }
-    if (live->loaded && position_compare(step->position, live->position) <= 0) {
-        snapshot_edit_free(step->edit);
-        return 0;
+    return snapshot_edit_finish(step->edit, step->position, ret) < 0 ? err_no_memory(err) : 0;
+}
+
+static int follow(struct live *live, bool *ret_more, struct err *err) {
+    struct step step = {.live = live};
+    _cleanup_(snapshot_unrefp) struct snapshot *base = publisher_get(live->options.publisher), *next = NULL;
+    int r = take_step(&step, base, load_step, &next, err);
+    if (next) publish(live, next, &(struct live_news){.touches = step.touches, .count = step.touch_count});
+    *ret_more = step.more;
+    arena_deinit(&step.arena);
+    return r;
+}
+
+/* ---- the first catching up ---- */
+
+/* From nothing, so that what is served without the store leaves no trace. */
+static int load_whole(struct live *live, struct snapshot **ret, struct err *err) {
+    struct step step = {.live = live};
+    _cleanup_(snapshot_unrefp) struct snapshot *empty = NULL;
+    if (snapshot_new(&empty) < 0) return err_no_memory(err);
+    int r = take_step(&step, empty, load_all, ret, err);
+    arena_deinit(&step.arena);
+    return r;
+}
+
+static int is_served(struct live *live, const struct snapshot *loaded, bool *ret, struct err *err) {
+    struct sha256 ours, theirs;
+    _cleanup_(snapshot_unrefp) struct snapshot *served = publisher_get(live->options.publisher);
+    int r = snapshot_file_sum(served, &ours, err);
+    if (r == 0) r = snapshot_file_sum(loaded, &theirs, err);
+    if (r == 0) *ret = memcmp(&ours, &theirs, sizeof(ours)) == 0;
+    return r;
+}
+
+/* The store does not lead on from what was served: it lost its tail, or is another one. */
+static int leave_behind(struct live *live, struct position head, struct err *err) {
+    char served[POSITION_TEXT_SIZE], store[POSITION_TEXT_SIZE], reason[160];
+    position_text(live->position, served);
+    position_text(head, store);
+    snprintf(reason, sizeof(reason), "the store was at %s, and this server had served %s", store, served);
+    int r = store_epoch_begin(live->options.store, live->position.epoch, reason, err);
+    if (r == 0)
+        log_write(live->options.log, LOG_STORE_BEHIND, "the store lacks what was served", "store", store, "served",
+                  served, NULL);
+    return r;
+}
+
+static int load_first(struct live *live, struct err *err) {
+    while (!live->loaded) {
+        _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
+        int r = load_whole(live, &snapshot, err);
+        if (r < 0) return r;
+        int order = position_compare(snapshot_position(snapshot), live->position);
+        if (order > 0) publish(live, snapshot, &(struct live_news){.anew = true});
+        live->loaded = order > 0;
+        if (order == 0) r = is_served(live, snapshot, &live->loaded, err);
+        if (r == 0 && !live->loaded) r = leave_behind(live, snapshot_position(snapshot), err);
+        if (r < 0) return r;
     }
-    struct snapshot *snapshot = NULL;
-    r = snapshot_edit_finish(step->edit, step->position, &snapshot);
-    if (r < 0) return err_no_memory(err);
-    publish(step, snapshot);
-    snapshot_unref(snapshot);
     return 0;
 }
 
+void live_begin_with(struct live *live, struct snapshot *snapshot) {
+    pthread_mutex_lock(&live->lock);
+    publish(live, snapshot, &(struct live_news){.anew = true});
+    pthread_mutex_unlock(&live->lock);
+}
+
 static int catch_up_locked(struct live *live, struct err *err) {
-    for (;;) {
-        struct step step = {.live = live};
-        struct snapshot *base = publisher_get(live->options.publisher);
-        int r = run_step(&step, base, err);
-        snapshot_unref(base);
-        arena_deinit(&step.arena);
-        if (r < 0 || !step.more) return r;
-    }
+    bool more = live->loaded;
+    int r = live->loaded ? 0 : load_first(live, err);
+    while (r == 0 && more)
+        r = follow(live, &more, err);
+    return r;
 }
 
 int live_catch_up(struct live *live, struct err *err) {

@@ -4,6 +4,10 @@
  * were touched since the snapshot's position, rebuilds those entries and publishes. The same path serves this node's own
  * changes and, later, those of other nodes.
  *
+ * It may begin with a snapshot from elsewhere, while the store is away. That one is never continued: the first catching up loads
+ * everything from the store. A store that does not lead on from what was served gets a new epoch, so positions never go back and none stands
+ * for two states.
+ *
  * When a rebuild fails the last good snapshot goes on serving, the log says so, and the next call tries again.
  * Any thread; catching up is serialised inside.
  */
@@ -27,12 +31,20 @@ struct live_options {
 int live_new(const struct live_options *options, struct live **ret, struct err *err) MUST_CHECK;
 struct live *live_free(struct live *live);
 
-/* Who is told of changes, in order, after they were published: the touches behind the position before. Set before the
- * first live_catch_up(). Called with the live part's lock held: it must not call back. */
-typedef void (*live_listener)(void *ctx, const struct snapshot *snapshot, const struct store_touch *touches,
-                              size_t count);
+/* What a listener is told: the touches behind the position before, or that everything may be another (`anew`, without touches). */
+struct live_news {
+    const struct store_touch *touches;
+    size_t count;
+    bool anew;
+};
+/* Who is told of changes, in order, after they were published. Set before the first live_catch_up(). Called with the live part's lock
+ * held: it must not call back. */
+typedef void (*live_listener)(void *ctx, const struct snapshot *snapshot, const struct live_news *news);
 void live_listen(struct live *live, live_listener listener, void *ctx);
 
+/* Serves this snapshot (counted up) until the store can be read, and as what the store must lead on from. Before the first live_catch_up() that
+ * goes well. */
+void live_begin_with(struct live *live, struct snapshot *snapshot);
 /* Brings the snapshot to the store's head. The first call loads everything. */
 int live_catch_up(struct live *live, struct err *err) MUST_CHECK;
 /* The same, unless the snapshot is at or past `position` already. */

@@ -46,25 +46,31 @@ static void deploy(const char *agent, int version) {
 struct node {
     struct publisher *publisher;
     struct live *live;
-    size_t told;
+    size_t told, anew;
     int64_t last_seq;
 };
 
-static void count_touches(void *ctx, const struct snapshot *snapshot, const struct store_touch *touches, size_t count) {
+static void count_touches(void *ctx, const struct snapshot *snapshot, const struct live_news *news) {
     struct node *node = ctx;
-    for (size_t i = 0; i < count; i++) {
-        assert_true(touches[i].seq >= node->last_seq);
-        node->last_seq = touches[i].seq;
+    assert_true(!news->anew || news->count == 0);
+    for (size_t i = 0; i < news->count; i++) {
+        assert_true(news->touches[i].seq >= node->last_seq);
+        node->last_seq = news->touches[i].seq;
     }
-    node->told += count;
+    node->told += news->count;
+    node->anew += news->anew;
 }
 
-static void open_node(struct node *node) {
+static void make_node(struct node *node) {
     *node = (struct node){0};
     assert_int_equal(publisher_new(&node->publisher), 0);
     struct live_options options = {.store = world.store, .publisher = node->publisher, .clock = &clock_system};
     assert_int_equal(live_new(&options, &node->live, NULL), 0);
     live_listen(node->live, count_touches, node);
+}
+
+static void open_node(struct node *node) {
+    make_node(node);
     assert_int_equal(live_catch_up(node->live, &world.err), 0);
 }
 
@@ -155,12 +161,125 @@ static void test_reaching_a_position(void **state) {
     close_node(&node);
 }
 
+/* ---- beginning with a snapshot from elsewhere ---- */
+
+/* What the world serves, with `agent` in it when one is named, at that position. */
+static struct snapshot *remembered(struct position position, const char *agent) {
+    struct snapshot *served = publisher_get(world.publisher), *next;
+    struct snapshot_edit *edit;
+    assert_int_equal(snapshot_edit_new(served, &edit), 0);
+    if (agent) assert_int_equal(snapshot_edit_agent(edit, agent), 0);
+    assert_int_equal(snapshot_edit_finish(edit, position, &next), 0);
+    snapshot_unref(served);
+    return next;
+}
+
+static struct position position_of(struct node *node) {
+    struct publisher_borrow borrow = publisher_borrow(node->publisher);
+    struct position position = snapshot_position(borrow.snapshot);
+    publisher_return(node->publisher, borrow);
+    return position;
+}
+
+static bool knows(struct node *node, const char *agent) {
+    struct publisher_borrow borrow = publisher_borrow(node->publisher);
+    bool known = snapshot_has_agent(borrow.snapshot, slice_of(agent));
+    publisher_return(node->publisher, borrow);
+    return known;
+}
+
+static void begin_with(struct node *node, struct position position, const char *agent) {
+    struct snapshot *snapshot = remembered(position, agent);
+    make_node(node);
+    live_begin_with(node->live, snapshot);
+    snapshot_unref(snapshot);
+    assert_int_equal(node->anew, 1);
+    assert_int_equal(position_compare(position_of(node), position), 0);
+    assert_int_equal(served_by(node, "a"), 1);
+    assert_int_equal(live_wait(node->live, position, 0, &world.err), 0);
+}
+
+static void test_the_same_state_is_gone_on_with(void **state) {
+    struct node node;
+    deploy("a", 1);
+    begin_with(&node, (struct position){1, world_seq(&world)}, NULL);
+    assert_int_equal(live_catch_up(node.live, &world.err), 0);
+    assert_int_equal(node.anew, 1);
+    deploy("a", 2);
+    assert_int_equal(live_catch_up(node.live, &world.err), 0);
+    assert_int_equal(served_by(&node, "a"), 2);
+    assert_int_equal(node.told, 1);
+    assert_int_equal(node.anew, 1);
+    close_node(&node);
+}
+
+/* Also when the store knows the position: nothing of what was served is kept. */
+static void test_a_store_that_is_ahead_is_taken_whole(void **state) {
+    struct node node;
+    deploy("a", 1);
+    begin_with(&node, (struct position){1, world_seq(&world)}, "stray");
+    deploy("a", 2);
+    assert_int_equal(live_catch_up(node.live, &world.err), 0);
+    assert_int_equal(served_by(&node, "a"), 2);
+    assert_false(knows(&node, "stray"));
+    assert_int_equal(node.anew, 2);
+    assert_int_equal(position_of(&node).epoch, 1);
+    close_node(&node);
+}
+
+static void check_new_epoch(struct node *node, int64_t epoch) {
+    assert_int_equal(live_catch_up(node->live, &world.err), 0);
+    assert_int_equal(position_of(node).epoch, epoch);
+    assert_false(knows(node, "stray"));
+    assert_int_equal(served_by(node, "a"), 1);
+    assert_int_equal(node->anew, 2);
+    close_node(node);
+}
+
+static void test_a_store_that_is_behind_gets_a_new_epoch(void **state) {
+    struct node node;
+    deploy("a", 1);
+    begin_with(&node, (struct position){1, world_seq(&world) + 3}, "stray");
+    check_new_epoch(&node, 2);
+    begin_with(&node, (struct position){7, 1}, "stray");
+    check_new_epoch(&node, 8);
+}
+
+static void test_another_state_at_the_same_position_gets_a_new_epoch(void **state) {
+    struct node node;
+    deploy("a", 1);
+    begin_with(&node, (struct position){1, world_seq(&world)}, "stray");
+    check_new_epoch(&node, 2);
+}
+
+/* Whatever call of the database fails on the way: what was served goes on, and the next time it is taken up. */
+static void test_a_failed_first_load_keeps_what_is_served(void **state) {
+    struct node node;
+    deploy("a", 1);
+    begin_with(&node, (struct position){1, world_seq(&world) + 3}, "stray");
+    for (uint64_t n = 1;; n++) {
+        fault = (struct db_fault){.fail_at = n, .code = ERR_STORE_IO};
+        int r = live_catch_up(node.live, &world.err);
+        fault = (struct db_fault){0};
+        assert_int_equal(served_by(&node, "a"), 1);
+        if (r == 0) break;
+        assert_true(knows(&node, "stray"));
+        assert_int_equal(node.anew, 1);
+    }
+    check_new_epoch(&node, 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_node_far_behind_misses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_step_keeps_the_last_good_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiting_for_a_position, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reaching_a_position, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_same_state_is_gone_on_with, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_store_that_is_ahead_is_taken_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_store_that_is_behind_gets_a_new_epoch, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_state_at_the_same_position_gets_a_new_epoch, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_failed_first_load_keeps_what_is_served, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,12 +61,10 @@ static void log_schema(const struct parts *parts) {
               NULL);
 }
 
-int parts_store(struct parts *parts, struct err *err) {
-    struct store_options options = {.url = config_text(parts->config, SETTING_STORE), .clock = &clock_system};
-    int r = store_open(&options, &parts->store, err);
-    if (r < 0) return r;
-    log_schema(parts);
-    return 0;
+int parts_store(struct parts *parts, bool must_exist, struct err *err) {
+    struct store_options options = {
+        .url = config_text(parts->config, SETTING_STORE), .clock = &clock_system, .must_exist = must_exist};
+    return store_new(&options, &parts->store, err);
 }
 
 /* ---- keys ---- */
@@ -110,35 +108,52 @@ static int check_exposure(struct parts *parts, const char *given, struct err *er
     return r;
 }
 
+static void tell_first_key(const char *key) {
+    printf("The first admin key, shown this once:\n\n    %s\n\n", key);
+    fflush(stdout);
+}
+
 static int make_first_key(struct parts *parts, struct err *err) {
     const char *given = getenv("SERIN_BOOTSTRAP_KEY");
     if (given && !*given) given = NULL;
     int r = check_exposure(parts, given, err);
     if (r < 0) return r;
-    r = ops_bootstrap(&parts->ops, given, parts->first_key, err);
-    if (r < 0) return r;
-    if (r > 0 || given) secret_clear(parts->first_key, sizeof(parts->first_key));
+    char made[AUTH_KEY_TEXT_SIZE];
+    r = ops_bootstrap(&parts->ops, given, made, err);
+    if (r == 0 && !given) tell_first_key(made);
+    secret_clear(made, sizeof(made));
     if (r == 0)
         log_write(&parts->log, LOG_BOOTSTRAP_KEY, "the first admin key was made", "id",
                   given ? AUTH_BOOTSTRAP_ID : "printed", NULL);
-    return 0;
+    return r < 0 ? r : 0;
 }
 
 /* ---- from the snapshot to the wire ---- */
 
-static int load_snapshot(struct parts *parts, struct err *err) {
-    int64_t began = clock_monotonic(&clock_system);
-    int r = live_catch_up(parts->live, err);
-    if (r < 0) return r;
-    struct publisher_borrow borrow = publisher_borrow(parts->publisher);
-    char refs[24], position[POSITION_TEXT_SIZE], milliseconds[24];
-    snprintf(refs, sizeof(refs), "%zu", snapshot_entry_count(borrow.snapshot));
-    snprintf(milliseconds, sizeof(milliseconds), "%lld", (long long)(clock_monotonic(&clock_system) - began) / 1000);
-    position_text(snapshot_position(borrow.snapshot), position);
-    publisher_return(parts->publisher, borrow);
-    log_write(&parts->log, LOG_SNAPSHOT_READY, "the snapshot is loaded", "refs", refs, "position", position, "ms",
-              milliseconds, NULL);
-    return 0;
+/* What a store needs that was just opened. */
+static int store_opened(void *ctx, struct err *err) {
+    struct parts *parts = ctx;
+    log_schema(parts);
+    int r = load_audit_key(parts, err);
+    return r < 0 ? r : make_first_key(parts, err);
+}
+
+static int make_keeper(struct parts *parts, const char *path, struct err *err) {
+    struct keeper_options options = {
+        .store = parts->store,
+        .live = parts->live,
+        .publisher = parts->publisher,
+        .path = path,
+        .log = &parts->log,
+        .opened = store_opened,
+        .ctx = parts,
+    };
+    return keeper_new(&options, &parts->keeper, err);
+}
+
+static void standing(void *ctx, struct api_standing *ret) {
+    struct parts *parts = ctx;
+    keeper_standing(parts->keeper, ret);
 }
 
 static int make_api(struct parts *parts, struct err *err) {
@@ -160,6 +175,8 @@ static int make_api(struct parts *parts, struct err *err) {
         .stream_ring = (size_t)config_int(parts->config, SETTING_STREAM_RING),
         .streams = (size_t)config_int(parts->config, SETTING_STREAMS),
         .requests_per_key = (unsigned)config_int(parts->config, SETTING_REQUESTS_PER_KEY),
+        .standing = standing,
+        .standing_ctx = parts,
         .waiters = (unsigned)(config_int(parts->config, SETTING_CONTROL_THREADS) + 1) / 2,
         .stream_keepalive_s = (unsigned)config_int(parts->config, SETTING_STREAM_KEEPALIVE),
     };
@@ -199,22 +216,26 @@ static int serve_http(struct parts *parts, struct err *err) {
 }
 
 int parts_start(struct parts *parts, struct err *err) {
-    int r = load_audit_key(parts, err);
+    _cleanup_(freep) char *path = keeper_path(parts->config);
+    if (!path) return err_no_memory(err);
+    int r = parts_store(parts, keeper_finds_file(path), err);
     if (r == 0) r = make_api(parts, err);
-    if (r == 0) r = make_first_key(parts, err);
-    if (r == 0) r = load_snapshot(parts, err);
+    if (r == 0) r = make_keeper(parts, path, err);
+    if (r == 0) r = keeper_begin(parts->keeper, err);
     if (r == 0) r = serve_http(parts, err);
+    if (r == 0) r = keeper_start(parts->keeper, err);
     return r;
 }
 
 void parts_stop(struct parts *parts) {
     if (parts->api) api_drain(parts->api);
     if (parts->http) http_server_stop(parts->http, (unsigned)config_int(parts->config, SETTING_DRAIN_TIMEOUT) * 1000);
+    if (parts->keeper) keeper_stop(parts->keeper);
     api_free(parts->api);
+    keeper_free(parts->keeper);
     live_free(parts->live);
     publisher_free(parts->publisher);
     store_close(parts->store);
     config_free(parts->config);
     secret_clear(parts->audit_key, sizeof(parts->audit_key));
-    secret_clear(parts->first_key, sizeof(parts->first_key));
 }

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "config/config.h"
 #include "ops/ops.h"
+#include "server/keeper.h"
 #include "server/systemd.h"
 
 struct parts {
@@ -18,15 +19,15 @@ struct parts {
     uint8_t audit_key[ED25519_PRIVATE_SIZE];
     struct ops ops;
     struct api *api;
+    struct keeper *keeper;
     struct http_server *http;
-    char first_key[AUTH_KEY_TEXT_SIZE]; /* when one was made and must be shown; else empty */
 };
 
 /* Settings and log. Faults of settings are printed to standard error by the caller. */
 int parts_settings(struct parts *parts, int argc, char **argv, struct faults *faults, struct err *err) MUST_CHECK;
-/* Opens the store that the settings name. */
-int parts_store(struct parts *parts, struct err *err) MUST_CHECK;
-/* Everything else, up to an answering server. */
+/* The store that the settings name, not open yet. */
+int parts_store(struct parts *parts, bool must_exist, struct err *err) MUST_CHECK;
+/* Everything, up to an answering server. */
 int parts_start(struct parts *parts, struct err *err) MUST_CHECK;
 /* Reads the settings again and puts in force those that may change. */
 void parts_reload(struct parts *parts);

@@ -239,7 +239,7 @@ static void remove_fresh(const struct restore *restore) {
 /* ---- one in the place of the other ---- */
 
 static int remove_snapshot(const struct restore *restore, struct err *err) {
-    _cleanup_(freep) char *path = care_beside(restore->care->path, ".snapshot");
+    _cleanup_(freep) char *path = keeper_path(restore->care->config);
     if (!path) return err_no_memory(err);
     if (unlink(path) == 0 || errno == ENOENT) return 0;
     return care_file_error(err, errno, "the last good snapshot of the old state cannot be removed", path);

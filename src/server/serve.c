@@ -66,7 +66,7 @@ int settings_refused(int r, const struct faults *faults, const struct err *err) 
     return r == -ERR_USAGE ? 2 : 1;
 }
 
-/* Settings and store, as both commands need them. The exit code, 0 to go on. */
+/* Settings and log, as both commands need them. The exit code, 0 to go on. */
 static int begin(struct parts *parts, int argc, char **argv) {
     struct err err = ERR_INIT;
     struct faults faults = FAULTS_INIT;
@@ -77,16 +77,10 @@ static int begin(struct parts *parts, int argc, char **argv) {
 
     log_write(&parts->log, LOG_STARTING, "serin starts", "version", SERIN_VERSION, "store",
               config_text(parts->config, SETTING_STORE), NULL);
-    if (parts_store(parts, &err) == 0) return 0;
-    log_err(&parts->log, LOG_FATAL, &err);
-    return 1;
+    return 0;
 }
 
 static void tell_start(const struct parts *parts) {
-    if (*parts->first_key) {
-        printf("The first admin key, shown this once:\n\n    %s\n\n", parts->first_key);
-        fflush(stdout);
-    }
     log_write(&parts->log, LOG_LISTENING, "serin listens", "address", http_server_address(parts->http), NULL);
     systemd_notify(&parts->systemd, "READY=1\nSTATUS=Answers at %s", http_server_address(parts->http));
 }
@@ -148,17 +142,22 @@ int serve_main(int argc, char **argv) {
         return code;
     }
     tell_start(&parts);
-    secret_clear(parts.first_key, sizeof(parts.first_key));
     run_until_asked_to_stop(&parts, &signals);
     end(&parts, &signals);
     return 0;
+}
+
+static int rebuild(struct parts *parts, struct err *err) {
+    int r = parts_store(parts, true, err);
+    if (r == 0) r = store_try(parts->store, NULL, NULL, err);
+    return r == 0 ? store_rebuild(parts->store, err) : r;
 }
 
 int rebuild_main(int argc, char **argv) {
     struct parts parts = {0};
     struct err err = ERR_INIT;
     int code = begin(&parts, argc, argv);
-    if (code == 0 && store_rebuild(parts.store, &err) < 0) {
+    if (code == 0 && rebuild(&parts, &err) < 0) {
         log_err(&parts.log, LOG_FATAL, &err);
         code = 1;
     }

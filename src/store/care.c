@@ -17,12 +17,20 @@ static int look(void *arg, struct store_tx *tx, struct err *err) {
     return r;
 }
 
+/* Open for reading from the start: each reader finds out for itself whether there is something. */
+static int visitor_new(const struct store_options *options, enum db_mode mode, struct store **ret, struct err *err) {
+    int r = store_new(options, ret, err);
+    if (r < 0) return r;
+    (*ret)->reading = mode;
+    (*ret)->state = STORE_OPEN;
+    return 0;
+}
+
 int store_visit(const struct store_options *options, enum store_visit visit, struct store **ret, struct err *err) {
     _cleanup_(store_closep) struct store *store = NULL;
 
-    int r = store_new(options, &store, err);
+    int r = visitor_new(options, visit == STORE_SHARED ? DB_READER : DB_VISITOR, &store, err);
     if (r < 0) return r;
-    store->reading = visit == STORE_SHARED ? DB_READER : DB_VISITOR;
     r = store_read(store, look, store, err);
     if (r < 0) return r;
     *ret = TAKE_PTR(store);
@@ -44,10 +52,8 @@ static int peek(void *arg, struct store_tx *tx, struct err *err) {
 int store_peek(const struct store_options *options, struct store_moment *ret, struct err *err) {
     _cleanup_(store_closep) struct store *store = NULL;
 
-    int r = store_new(options, &store, err);
-    if (r < 0) return r;
-    store->reading = DB_VISITOR;
-    return store_read(store, peek, ret, err);
+    int r = visitor_new(options, DB_VISITOR, &store, err);
+    return r < 0 ? r : store_read(store, peek, ret, err);
 }
 
 /* ---- copying ---- */

@@ -64,6 +64,8 @@ static int apply_missing(struct store *store, struct err *err) {
     int r = schema_number(store->writer, &store->schema_from, err);
     if (r < 0) return r;
     if (store->schema_from > store_migration_count) return too_new(store->schema_from, err);
+    if (store->schema_from == 0 && store->options.must_exist)
+        return err_set(err, ERR_STORE_MISSING, "there is an empty file where the store was");
     for (int i = store->schema_from; i < store_migration_count; i++) {
         r = apply(store, &store_migrations[i], err);
         if (r < 0) return r;

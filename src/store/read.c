@@ -29,7 +29,7 @@ static void pool_return(struct reader_pool *pool, struct db *db) {
 }
 
 struct db *store_pool_drain(struct reader_pool *pool) {
-    while (pool->idle_count)
+    for (; pool->idle_count; pool->open_count--)
         db_close(pool->idle[--pool->idle_count]);
     return NULL;
 }
@@ -45,9 +45,10 @@ static int read_with(struct store *store, struct db *db, store_fn fn, void *arg,
 }
 
 int store_read(struct store *store, store_fn fn, void *arg, struct err *err) {
+    int r = store_admit(store, err);
+    if (r < 0) return r;
     struct db *db = pool_take(&store->readers);
-
-    int r = db ? 0 : store_open_db(store, store->reading, &db, err);
+    r = db ? 0 : store_open_db(store, store->reading, &db, err);
     if (r == 0) r = read_with(store, db, fn, arg, err);
     if (r == -ERR_UNAVAILABLE) db = db_close(db);
     pool_return(&store->readers, db);

@@ -54,14 +54,47 @@ int store_new(const struct store_options *options, struct store **ret, struct er
     return 0;
 }
 
+int store_admit(const struct store *store, struct err *err) {
+    enum store_state state = atomic_load_explicit(&store->state, memory_order_acquire);
+
+    if (state == STORE_OPEN || (state == STORE_TRIED && pthread_equal(store->trier, pthread_self()))) return 0;
+    return err_set(err, ERR_STORE_UNAVAILABLE, "this server has no store at the moment");
+}
+
+bool store_is_open(const struct store *store) {
+    return atomic_load_explicit(&store->state, memory_order_acquire) == STORE_OPEN;
+}
+
+static int missing(const struct store *store, struct err *err) {
+    int r = err_set(err, ERR_STORE_MISSING, "the store is not there, and what it served is");
+    err_at(err, "%s", store->url);
+    return r;
+}
+
+static int try_out(struct store *store, int (*use)(void *ctx, struct err *err), void *ctx, struct err *err) {
+    if (store->options.must_exist && !db_exists(store->url)) return missing(store, err);
+    int r = store_open_db(store, DB_WRITER, &store->writer, err);
+    if (r == 0) r = store_migrate(store, err);
+    return r == 0 && use ? use(ctx, err) : r;
+}
+
+int store_try(struct store *store, int (*use)(void *ctx, struct err *err), void *ctx, struct err *err) {
+    store->trier = pthread_self();
+    atomic_store_explicit(&store->state, STORE_TRIED, memory_order_release);
+    int r = try_out(store, use, ctx, err);
+    if (r < 0) {
+        store_pool_drain(&store->readers);
+        store->writer = db_close(store->writer);
+    }
+    atomic_store_explicit(&store->state, r < 0 ? STORE_SHUT : STORE_OPEN, memory_order_release);
+    return r;
+}
+
 int store_open(const struct store_options *options, struct store **ret, struct err *err) {
     _cleanup_(store_closep) struct store *store = NULL;
 
     int r = store_new(options, &store, err);
-    if (r < 0) return r;
-    r = store_open_db(store, DB_WRITER, &store->writer, err);
-    if (r < 0) return r;
-    r = store_migrate(store, err);
+    if (r == 0) r = store_try(store, NULL, NULL, err);
     if (r < 0) return r;
     *ret = TAKE_PTR(store);
     return 0;

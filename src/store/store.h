@@ -29,12 +29,20 @@ struct store_tx;
 struct store_options {
     const char *url; /* "sqlite:PATH" */
     const struct clock *clock;
+    bool must_exist; /* a store that is not there is not made: STORE_MISSING */
     /* Test double: wraps each connection after it was opened, or NULL. Takes over `inner`, also when it fails. */
     int (*wrap)(void *ctx, struct db *inner, struct db **ret);
     void *wrap_ctx;
 };
 
-/* Opens or makes the store, migrates it forward. STORE_NEWER when its schema is newer than this program. */
+/* A store that is not open yet: store_write() and store_read() answer STORE_UNAVAILABLE until store_try() has opened it. */
+int store_new(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
+/* Opens or makes the store and migrates it forward, then runs `use` (NULL: nothing), which may already read and write; others may when all went
+ * well. After a failure the store is as before, to be tried again. STORE_NEWER when its schema is newer than this program. One thread
+ * at a time, until it answered 0 once. */
+int store_try(struct store *store, int (*use)(void *ctx, struct err *err), void *ctx, struct err *err) MUST_CHECK;
+bool store_is_open(const struct store *store);
+/* Both in one. */
 int store_open(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
 struct store *store_close(struct store *store);
 DEFINE_CLEANUP(struct store *, store_close)

@@ -29,9 +29,14 @@ struct reader_pool {
     size_t idle_count, open_count;
 };
 
+/* While it is tried, the store is open for the thread that tries. */
+enum store_state { STORE_SHUT, STORE_TRIED, STORE_OPEN };
+
 struct store {
     char *url;
     struct store_options options;
+    _Atomic enum store_state state;
+    _Atomic pthread_t trier;
     int schema, schema_from;
     enum db_mode reading; /* how readers open it */
     struct db *writer;    /* used by the leader of the queue only; NULL: the store is only visited */
@@ -54,7 +59,8 @@ struct store_tx {
     int failed; /* the first failure of a statement: the change cannot be committed any more */
 };
 
-int store_new(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
+/* STORE_UNAVAILABLE unless this thread may use the store. */
+int store_admit(const struct store *store, struct err *err) MUST_CHECK;
 int store_open_db(struct store *store, enum db_mode mode, struct db **ret, struct err *err) MUST_CHECK;
 struct db *store_pool_drain(struct reader_pool *pool);
 

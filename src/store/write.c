@@ -207,6 +207,8 @@ int store_write(struct store *store, store_fn fn, void *arg, struct err *err) {
     struct write_queue *queue = &store->queue;
     struct write_job job = {.fn = fn, .arg = arg, .err = err};
 
+    int r = store_admit(store, err);
+    if (r < 0) return r;
     sem_init(&job.wake, 0, 0);
     pthread_mutex_lock(&queue->mutex);
     bool leading = !queue->led;

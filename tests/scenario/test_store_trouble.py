@@ -33,6 +33,11 @@ def fails_to_start(folder, *arguments, code, env=None, preexec=None):
     return fatal
 
 
+def without_snapshot(server):
+    """A server that has the last good snapshot starts from it (test_last_good.py)."""
+    Path(f"{server.store}.snapshot").unlink(missing_ok=True)
+
+
 def store_arguments(server):
     return ["--store", f"sqlite:{server.store}", "--listen", "127.0.0.1:0"]
 
@@ -67,6 +72,7 @@ def test_a_corrupt_store(make_server, tmp_path, harm):
     world, _ = with_story(make_server)
     server = world.server
     server.stop()
+    without_snapshot(server)
     good = server.store.read_bytes()
     if harm == "text":
         server.store.write_bytes(b"this is not a database, though long enough to be looked at as one " * 100)
@@ -89,6 +95,7 @@ def test_a_newer_store(make_server):
     world, _ = with_story(make_server)
     server = world.server
     server.stop()
+    without_snapshot(server)
     with sqlite3.connect(server.store) as db:
         newer = raise_schema(db)
     db.close()
@@ -152,6 +159,7 @@ def test_a_read_only_file_system(make_server, small_disk):
     server = Server(small_disk / "serin").start()
     server.admin.op("environment_put", environment="staging")
     server.stop()
+    without_snapshot(server)
     assert mount("-o", "remount,ro", str(small_disk))
     fails_to_start(small_disk, *store_arguments(server), code="store_read_only")
 
