@@ -248,6 +248,14 @@ def run(folder, name=None, number=0, way=0):
     folder.mkdir()
     trouble = Trouble(folder)
     story = Story(folder / "serin", trouble)
+    try:
+        return run_story(story, trouble, name, number, way)
+    finally:
+        if story.server.running:
+            story.server.kill()
+
+
+def run_story(story, trouble, name, number, way):
     if name:
         trouble.arm(name, number, way)
     log_is_sound = name != "write"  # a line may be missing, or half of it
