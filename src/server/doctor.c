@@ -53,6 +53,7 @@ static const char *const states[] = {"", "ok", "warning", "problem"};
 
 /* ---- findings ---- */
 
+PRINTF_LIKE(4, 0)
 static void set(struct finding *finding, enum finding_state state, const char *remedy, const char *fmt, va_list args) {
     finding->state = state;
     snprintf(finding->remedy, sizeof(finding->remedy), "%s", remedy);
