@@ -4,6 +4,7 @@
  * must be, made durable, and only then gets its name. So FILE is always a whole backup: the new one or the one before.
  * A server may run and write meanwhile; its log cannot be brought into its file until the copy is made, and grows for so long.
  */
+#include "base/failpoint.h"
 #include "server/care.h"
 #include "server/parts.h"
 #include "server/serve.h"
@@ -97,6 +98,7 @@ static int place(struct backup *backup, struct err *err) {
     int failed = renameat2(AT_FDCWD, backup->partial, AT_FDCWD, backup->file, force ? 0 : RENAME_NOREPLACE);
     if (failed && (errno == EINVAL || errno == ENOSYS)) failed = rename(backup->partial, backup->file);
     if (failed) return care_file_error(err, errno, "the backup cannot get its name", backup->file);
+    FAILPOINT(backup_named);
     return care_sync_folder(backup->file, err);
 }
 
@@ -105,8 +107,10 @@ static int make(struct backup *backup, struct err *err) {
     if (r == 0) r = care_new_file(backup->partial, &backup->fd, err);
     if (r < 0) return r;
     r = copy(backup, err);
+    FAILPOINT(backup_copied);
     if (r == 0) r = verify(backup, err);
     if (r == 0) r = db_seal(backup->partial, &backup->care->watch, err);
+    FAILPOINT(backup_verified);
     if (r == 0) r = place(backup, err);
     if (r < 0) care_remove(backup->partial);
     close(backup->fd);

@@ -10,6 +10,7 @@
  * Positions are never used twice: the new epoch is later than those of the backup and of the store in place. The last good snapshot
  * shows the old state and is removed.
  */
+#include "base/failpoint.h"
 #include "server/care.h"
 #include "server/parts.h"
 #include "server/serve.h"
@@ -224,9 +225,11 @@ static int make_fresh(struct restore *restore, struct err *err) {
     _cleanup_(freep) char *url = NULL;
     int r = url_of(restore->fresh, &url, err);
     if (r == 0) r = copy(restore, err);
+    FAILPOINT(restore_copied);
     if (r == 0) r = verify(restore, url, err);
     if (r == 0) r = look_at_old(restore, err);
     if (r == 0) r = begin_epoch(restore, url, err);
+    FAILPOINT(restore_begun);
     return r < 0 ? r : finish_file(restore, err);
 }
 
@@ -248,10 +251,12 @@ static int remove_snapshot(const struct restore *restore, struct err *err) {
 static int place(struct restore *restore, struct err *err) {
     int r = care_interrupted(restore->care, err);
     if (r == 0) r = keep_old(restore, err);
+    FAILPOINT(restore_kept);
     if (r == 0) r = remove_snapshot(restore, err);
     if (r < 0) return r;
     if (rename(restore->fresh, restore->path) < 0)
         return care_file_error(err, errno, "the restored store cannot get its name", restore->path);
+    FAILPOINT(restore_placed);
     remove_fresh(restore);
     return care_sync_folder(restore->path, err);
 }

@@ -51,6 +51,11 @@ class Crashes:
         self.history.check_acknowledged()
         self.history.check_served(self.server.admin)
 
+    def check_restored(self):
+        """As check(), from the beginning: a restored store goes on from the backup's history."""
+        self.history = History(self.ledger)
+        self.check()
+
     def close(self):
         self.history.check_lists(self.server.admin)
         self.server.stop()

@@ -138,7 +138,7 @@ class History:
         position, key = place(entry["position"]), entry["reason"]
         request = self.ledger.requests.get(key)
         assert entry["previous"] == self.hash and entry["hash"] == hash_of(entry), f"the chain breaks: {entry}"
-        assert position == (self.position[0], self.position[1] + 1) or not self.entries, f"a gap before {entry}"
+        assert position[1] == self.position[1] + 1 and position[0] >= self.position[0], f"a gap before {entry}"
         assert entry["at"] > self.at, f"time went back: {self.at} then {entry}"
         assert key not in self.position_of, f"applied twice, at {self.position_of[key]} and {position}: {entry}"
         if request:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Serin server of the test's own: own folder, own port, own first key; ended in order and with clean hands."""
+import atexit
 import json
 import os
 import signal
@@ -36,6 +37,7 @@ class Process:
         full = {**clean_env(folder), **(env or {})}
         self.process = subprocess.Popen(command, cwd=folder, env=full, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, preexec_fn=preexec, pass_fds=pass_fds)
+        atexit.register(self.process.kill)  # a test that failed may not have ended it
         self.threads = [threading.Thread(target=self.read_log, daemon=True)]
         self.out = []
         self.threads.append(threading.Thread(target=lambda: self.out.extend(self.process.stdout), daemon=True))

@@ -52,6 +52,13 @@ class Wire:
     def close(self):
         self.socket.close()
 
+    def cut(self):
+        """Ends the connection under whoever reads or writes; from any thread."""
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is closed already
+
     def fill(self):
         try:
             piece = self.socket.recv(65536)

@@ -9,15 +9,16 @@ import pytest
 from harness import server as servers
 from harness.crashes import Crashes, derived
 from harness.scale import SCALE, make_random
-from harness.server import ROOT, clean_env
+from harness.server import ROOT, clean_env, run_cli
 from harness.table import rows
 
 ASAN = ROOT / "build/asan/serin"
 AT_START = ("audit_key_", "migrate_")
+IN_COPIES = ("backup_", "restore_")
 POINTS = [row[0] for _, row in rows("src/base/failpoint.def", "FAILPOINT_ROW")]
 WRITE_POINTS = [name for name in POINTS if name.startswith(("write_", "change_"))]
-PASSAGES = max(1, SCALE.kills // 50)  # of each failpoint
-KILLS_AT_POINTS = PASSAGES * len(POINTS)
+PASSAGES = max(1, SCALE.kills // 50)  # of each failpoint of a change; the others once
+KILLS_AT_POINTS = PASSAGES * len(WRITE_POINTS) + len(POINTS) - len(WRITE_POINTS)
 
 
 @pytest.mark.timeout(3600)
@@ -68,7 +69,7 @@ def ends_at(point, *arguments, folder):
     assert done.returncode == -signal.SIGKILL, done
 
 
-@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS])
+@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS and not name.startswith(IN_COPIES)])
 def test_killed_in_a_first_start_or_a_rebuild(tmp_path, asan, point):
     """The next start finds a store in order."""
     store = f"sqlite:{tmp_path}/serin.db"
@@ -83,6 +84,34 @@ def test_killed_in_a_first_start_or_a_rebuild(tmp_path, asan, point):
         assert derived(crashes.server.store) == before
         crashes.server.start()
     crashes.check()
+    crashes.close()
+
+
+@pytest.mark.parametrize("point", [name for name in POINTS if name.startswith(IN_COPIES)])
+def test_killed_in_a_backup_or_a_restore(tmp_path, asan, point):
+    """A backup that has its name is whole, the store is the old one or the restored one, and doing it again works."""
+    folder, backup = tmp_path / "serin", tmp_path / "backup.db"
+    crashes = Crashes(folder, make_random())
+    crashes.write(lambda _: time.sleep(0.05))
+    crashes.server.stop()
+    before, store = derived(crashes.server.store), ("--store", f"sqlite:{crashes.server.store}")
+    if point.startswith("backup_"):
+        ends_at(point, "backup", str(backup), *store, folder=tmp_path)
+        assert backup.exists() == (point == "backup_named")
+        if not backup.exists():
+            run_cli("backup", backup, *store, home=folder).ok()
+        run_cli("restore", backup, *store, home=folder).ok()
+    else:
+        run_cli("backup", backup, *store, home=folder).ok()
+        ends_at(point, "restore", str(backup), *store, folder=tmp_path)
+        crashes.server.start()
+        crashes.check()
+        assert crashes.history.position[0] == (2 if point == "restore_placed" else 1)
+        crashes.server.stop()
+        run_cli("restore", backup, *store, home=folder).ok()
+    assert derived(crashes.server.store) == before
+    crashes.server.start()
+    crashes.check_restored()
     crashes.close()
 
 

@@ -133,10 +133,11 @@ class Client(threading.Thread):
                 self.wire = Wire(self.address or self.recorder.address, FIRST_KEY)
             if self.rng.random() < self.cuts:
                 self.recorder.cuts += 1
-                threading.Timer(self.rng.random() * 0.003, self.wire.socket.shutdown, [2]).start()
+                threading.Timer(self.rng.random() * 0.003, self.wire.cut).start()
             return self.wire.call(op, headers=headers, **params)
         except Cut:
-            self.wire.close()
+            if self.wire:
+                self.wire.close()
             self.wire = None
             return None
 
