@@ -90,14 +90,15 @@ static void linger_event(struct http_server *server, size_t i) {
 }
 
 /* False: its worker has begun something else with it since. */
-static bool cut(struct http_connection *connection, int phase, int how) {
-    if (!atomic_compare_exchange_strong(&connection->phase, &phase, PHASE_CUT)) return false;
-    (void)shutdown(connection->fd, how);
-    return true;
+static bool take_for_cutting(struct http_connection *connection, int phase) {
+    return atomic_compare_exchange_strong(&connection->phase, &phase, PHASE_CUT);
 }
 
+/* Counted first: whoever sees the connection end finds it in the figures. */
 static void cut_for(struct http_connection *connection, int phase, int how, enum http_limit limit) {
-    if (cut(connection, phase, how)) server_count_refusal(connection->server, limit);
+    if (!take_for_cutting(connection, phase)) return;
+    server_count_refusal(connection->server, limit);
+    (void)shutdown(connection->fd, how);
 }
 
 static uint64_t bytes_received(int fd) {
@@ -137,7 +138,7 @@ static void look_for_end(struct http_connection *connection, int phase, int64_t 
     struct pollfd state = {.fd = connection->fd, .events = POLLRDHUP};
     if (connection->end_looked_for == since) return;
     connection->end_looked_for = since;
-    if (poll(&state, 1, 0) > 0) (void)cut(connection, phase, SHUT_RD);
+    if (poll(&state, 1, 0) > 0 && take_for_cutting(connection, phase)) (void)shutdown(connection->fd, SHUT_RD);
 }
 
 static void judge(struct http_connection *connection, int64_t now) {
