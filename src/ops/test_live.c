@@ -134,6 +134,24 @@ static void test_a_failed_step_keeps_the_last_good_snapshot(void **state) {
     close_node(&node);
 }
 
+static void test_reaching_a_position_reads_the_store_only_when_behind(void **state) {
+    struct node node;
+    open_node(&node);
+    deploy("a", 1);
+    deploy("a", 2);
+    struct position head = {1, world_seq(&world)}, before = {1, head.seq - 1};
+    assert_int_equal(live_reach(node.live, before, &world.err), 0);
+    assert_int_equal(served_by(&node, "a"), 2);
+    fault = (struct db_fault){.fail_at = 1, .code = ERR_STORE_IO};
+    assert_int_equal(live_reach(node.live, head, &world.err), 0);
+    assert_int_equal(fault.calls, 0);
+    fault = (struct db_fault){0};
+    deploy("a", 1);
+    assert_int_equal(live_reach(node.live, (struct position){1, head.seq + 1}, &world.err), 0);
+    assert_int_equal(served_by(&node, "a"), 1);
+    close_node(&node);
+}
+
 static void test_waiting_for_a_position(void **state) {
     struct node node;
     open_node(&node);
@@ -273,6 +291,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_node_far_behind_misses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_step_keeps_the_last_good_snapshot, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reaching_a_position_reads_the_store_only_when_behind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiting_for_a_position, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reaching_a_position, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_same_state_is_gone_on_with, setup, teardown),

@@ -41,8 +41,6 @@ int resolve(const struct snapshot *snapshot, const struct resolve_question *ques
         .targeting_key = question->targeting_key,
         .position = snapshot_position(snapshot),
     };
-    if (0) __builtin_prefetch(served.entry);
-    if (0) __builtin_prefetch(served.version);
     if (!served.has_overrides || question->targeting_key.len == 0) return 0;
     const struct snapshot_override *override = snapshot_entry_override(served.entry, question->targeting_key);
     if (!override) return 0;
