@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store, the files beside it, and the server that may have it. Whether one has it is read off the system's list of locks: trying the
  * lock would keep a server from starting in that moment. */
+#include "base/file.h"
 #include "server/doctor.h"
+#include "server/keeper.h"
 #include "server/parts.h"
+#include "snapshot/file.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -93,13 +96,31 @@ void check_audit_key(struct doctor *doctor, struct finding *ret) {
     }
 }
 
+/* What a start without the store would read. */
+static int read_snapshot(const char *path, struct position *ret, struct err *err) {
+    _cleanup_(str_deinit) struct str bytes = STR_INIT;
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
+    int r = file_read(path, SIZE_MAX, &bytes, NULL, err);
+    if (r == 0) r = snapshot_file_read(str_slice(&bytes), &snapshot, err);
+    if (r == 0) *ret = snapshot_position(snapshot);
+    return r;
+}
+
 void check_snapshot(struct doctor *doctor, struct finding *ret) {
-    _cleanup_(freep) char *path = care_beside(doctor->path, ".snapshot");
-    char size[CARE_SIZE_TEXT];
+    _cleanup_(freep) char *path = keeper_path(doctor->care->config);
+    char size[CARE_SIZE_TEXT], text[POSITION_TEXT_SIZE];
+    struct position position;
+    struct err err = ERR_INIT;
     struct stat st;
     if (!path || stat(path, &st) < 0) return;
+    if (read_snapshot(path, &position, &err) < 0) {
+        finding_err(ret, &err);
+        return;
+    }
     care_size_text(st.st_size, size);
-    finding_ok(ret, "%s, written %lld s ago", size, (long long)(clock_wall(&clock_system) / 1000000 - st.st_mtime));
+    position_text(position, text);
+    finding_ok(ret, "%s, position %s, written %lld s ago", size, text,
+               (long long)(clock_wall(&clock_system) / 1000000 - st.st_mtime));
     check_rights(path, &st, ret);
 }
 

@@ -689,6 +689,7 @@ HARMS = {
     "derived": ("UPDATE refs_now SET version = 1", "derived tables"),
     "rights": (lambda store: store.chmod(0o644), "store file"),
     "key": (lambda store: Path(f"{store}.audit-key").chmod(0o604), "audit key"),
+    "snapshot": (lambda store: os.truncate(f"{store}.snapshot", 100), "last snapshot"),
 }
 
 
