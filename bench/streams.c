@@ -103,7 +103,7 @@ static void read_events(struct bench *bench, double *answered) {
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr)
                 read_stream(bench, events[i].data.ptr);
-            else
+            else if (answered)
                 *answered = read_answer(bench->control);
         }
     }

@@ -205,10 +205,12 @@ static const char *suggest(const struct reader *reader, const char *name) {
 
 /* Once a name and text: a name that is wrong in one place is wrong in all. */
 static int tell_undeclared(struct reader *reader, const struct tag *tag, struct slice name) {
-    _cleanup_(freep) char *key = strndup(name.ptr, name.len);
+    _cleanup_(str_deinit) struct str text = STR_INIT;
     char shown[SHOW_SIZE];
 
-    if (!key) return -ERR_NO_MEMORY;
+    str_add_slice(&text, name);
+    if (text.failed) return -ERR_NO_MEMORY;
+    const char *key = text.data;
     if (json_object_get(reader->told, key)) return 0;
     if (json_object_set_new(reader->told, key, json_true()) < 0) return -ERR_NO_MEMORY;
     const char *near = suggest(reader, key);

@@ -238,10 +238,17 @@ static void on_event(struct pump *pump, const struct epoll_event *event) {
     pump->idle[pump->idle_count++] = number;
 }
 
-static int wait_ms(const struct pump *pump, int64_t now) {
-    if (pump->rate == 0 || now >= pump->end || !pump->idle_count) return 50;
+/* Microseconds until the next request is due. */
+static int64_t wait_us(const struct pump *pump, int64_t now) {
+    if (pump->rate == 0 || now >= pump->end || !pump->idle_count) return 50000;
     int64_t next = due_time(pump, pump->sent);
-    return next > now ? (int)((next - now) / 1000) : 0;
+    return next > now ? next - now : 0;
+}
+
+static int wait_events(const struct pump *pump, int64_t now, struct epoll_event *events, int max) {
+    int64_t wait = wait_us(pump, now);
+    struct timespec timeout = {.tv_sec = wait / 1000000, .tv_nsec = wait % 1000000 * 1000};
+    return epoll_pwait2(pump->epoll, events, max, &timeout, NULL);
 }
 
 static void run(struct pump *pump) {
@@ -250,7 +257,7 @@ static void run(struct pump *pump) {
         int64_t now = now_us();
         send_due(pump, now);
         if (now >= pump->end && (pump->idle_count == pump->count || now >= pump->end + DRAIN_US)) break;
-        int count = epoll_wait(pump->epoll, events, 256, wait_ms(pump, now));
+        int count = wait_events(pump, now, events, 256);
         for (int i = 0; i < count; i++)
             on_event(pump, events + i);
     }
