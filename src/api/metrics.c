@@ -68,7 +68,7 @@ static void write_limits(const struct figures *figures, struct str *out) {
         uint64_t limit, refused;
     } limits[] = {
 #define METRIC(...)
-#define LIMIT(setting, limit, refused, help) {setting, (uint64_t)figures->limit, figures->refused},
+#define LIMIT(setting, limit, refused, help, advice) {setting, (uint64_t)figures->limit, figures->refused},
 #include "api/metrics.def"
 #undef LIMIT
 #undef METRIC
@@ -92,7 +92,7 @@ void metrics_answer(struct api *api, struct http_response *response) {
                "# HELP serin_build_info The running version\n# TYPE serin_build_info "
                "gauge\nserin_build_info{version=\"%s\"} 1\n",
                SERIN_VERSION);
-#define METRIC(name, type, help, value) write_metric(out, name, type, help, (uint64_t)figures.value);
+#define METRIC(name, type, help, advice, value) write_metric(out, name, type, help, (uint64_t)figures.value);
 #define LIMIT(...)
 #include "api/metrics.def"
 #undef LIMIT

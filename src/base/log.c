@@ -18,12 +18,12 @@
 #define SECONDS_LEN 19             /* "2026-11-23T14:05:00" */
 
 struct event_row {
-    const char *name, *meaning;
+    const char *name, *meaning, *advice;
     enum log_level level;
 };
 
 static const struct event_row events[LOG_EVENT_COUNT_] = {
-#define LOG_EVENT(id, name_, level_, meaning_) [LOG_##id] = {name_, meaning_, level_},
+#define LOG_EVENT(id, name_, level_, meaning_, advice_) [LOG_##id] = {name_, meaning_, advice_, level_},
 #include "base/log.def"
 #undef LOG_EVENT
 };
@@ -45,6 +45,10 @@ const char *log_event_name(enum log_event event) {
 
 const char *log_event_meaning(enum log_event event) {
     return events[event].meaning;
+}
+
+const char *log_event_advice(enum log_event event) {
+    return events[event].advice;
 }
 
 enum log_level log_event_level(enum log_event event) {

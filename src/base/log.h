@@ -15,7 +15,7 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 enum log_event {
-#define LOG_EVENT(id, name, level, meaning) LOG_##id,
+#define LOG_EVENT(id, name, level, meaning, advice) LOG_##id,
 #include "base/log.def"
 #undef LOG_EVENT
     LOG_EVENT_COUNT_
@@ -37,6 +37,7 @@ void log_err(const struct log *log, enum log_event event, const struct err *err)
 
 const char *log_event_name(enum log_event event);
 const char *log_event_meaning(enum log_event event);
+const char *log_event_advice(enum log_event event); /* what to do; "Nothing" is said in so many words */
 enum log_level log_event_level(enum log_event event);
 bool log_level_from_text(const char *text, enum log_level *ret); /* debug, info, warn, error */
 

@@ -100,9 +100,9 @@ static void test_errors(void **state) {
                                     "column=9 remedy=\"Indent it\"\n");
     setup(&f, true);
     assert_int_equal(err_set(&err, ERR_BUSY, "busy"), -ERR_BUSY);
-    log_err(&f.log, LOG_STORE_FAILED, &err);
+    log_err(&f.log, LOG_REQUEST_FAILED, &err);
     assert_string_equal(finish(&f),
-                        "{\"time\":\"2026-11-23T14:05:00.000000Z\",\"level\":\"error\",\"event\":\"store_failed\","
+                        "{\"time\":\"2026-11-23T14:05:00.000000Z\",\"level\":\"error\",\"event\":\"request_failed\","
                         "\"message\":\"busy\",\"code\":\"busy\",\"remedy\":\"Retry with back-off\"}\n");
 }
 
@@ -121,6 +121,7 @@ static void test_levels_and_events(void **state) {
     for (unsigned event = 0; event < LOG_EVENT_COUNT_; event++) {
         assert_true(log_event_name((enum log_event)event)[0] != '\0');
         assert_true(log_event_meaning((enum log_event)event)[0] != '\0');
+        assert_true(log_event_advice((enum log_event)event)[0] != '\0');
     }
     assert_int_equal(log_event_level(LOG_SETTINGS_REFUSED), LOG_WARN);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reference that comes from tables: operations, errors, log events, settings, metrics, OpenAPI. Written at build time
- * by the binary itself, so that they cannot say anything else than the program does.
+ * The reference that comes from tables: operations, errors, log events, settings, metrics, OpenAPI. Written by the binary itself, at
+ * build time and for whoever has nothing but the binary, so that it cannot say anything else than the program does.
  */
 #include "api/api.h"
+#include "cli/cli.h"
 #include "config/config.h"
 #include "ops/table.h"
 #include "server/serve.h"
@@ -79,10 +80,11 @@ static void write_errors_page(FILE *out) {
 static void write_log_page(FILE *out) {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
     fprintf(out, "# Log events\n\nOne line an event on standard error; as JSON the code is the member `event`.\n\n"
-                 "| event | level | meaning |\n|---|---|---|\n");
+                 "| event | level | meaning | what to do |\n|---|---|---|---|\n");
     for (int event = 0; event < LOG_EVENT_COUNT_; event++)
-        fprintf(out, "| `%s` | %s | %s |\n", log_event_name((enum log_event)event),
-                levels[log_event_level((enum log_event)event)], log_event_meaning((enum log_event)event));
+        fprintf(out, "| `%s` | %s | %s | %s |\n", log_event_name((enum log_event)event),
+                levels[log_event_level((enum log_event)event)], log_event_meaning((enum log_event)event),
+                log_event_advice((enum log_event)event));
 }
 
 static void write_settings_page(FILE *out) {
@@ -98,19 +100,39 @@ static void write_settings_page(FILE *out) {
     }
 }
 
-static void write_metrics_page(FILE *out) {
-    fprintf(
-        out,
-        "# Metrics\n\n`GET /metrics`, in the Prometheus text format.\n\n| metric | type | meaning |\n|---|---|---|\n");
-#define METRIC(name, type, help, value) fprintf(out, "| `%s` | %s | %s |\n", name, type, help);
-#define LIMIT(setting, limit, refused, help)                                                                           \
-    fprintf(out, "| `serin_limit_refused_total{name=\"%s\"}` | counter | %s |\n", setting, help);
+#define METRIC(name, type, help, advice, value)                                                                        \
+    _Static_assert(sizeof(help) > 1 && sizeof(advice) > 1, name " says what it means and what to do");
+#define LIMIT(setting, limit, refused, help, advice) METRIC(setting, , help, advice, )
 #include "api/metrics.def"
 #undef LIMIT
 #undef METRIC
-    fprintf(out, "| `serin_limit{name}` | gauge | Limits in force, named as their settings; 0 = none |\n");
-    fprintf(out, "| `serin_answers_total{operation,status}` | counter | Answers by operation and class of status |\n");
-    fprintf(out, "| `serin_build_info{version}` | gauge | The running version |\n");
+
+struct metric_row {
+    const char *name, *type, *help, *advice;
+};
+
+static const struct metric_row metric_rows[] = {
+#define METRIC(name, type, help, advice, value) {name, type, help, advice},
+#define LIMIT(setting, limit, refused, help, advice)                                                                   \
+    {"serin_limit_refused_total{name=\"" setting "\"}", "counter", help, advice},
+#include "api/metrics.def"
+#undef LIMIT
+#undef METRIC
+    {"serin_limit{name}", "gauge", "Limits in force, named as their settings; 0 = none",
+     "Another number than the setting: `files_short` in the log, or a restart is due"},
+    {"serin_answers_total{operation,status}", "counter", "Answers by operation and class of status",
+     "`5xx` rises: `request_failed` in the log says why. `4xx` rises: the operation says which clients to look at; for "
+     "those on the store, `request_refused` at log_level debug says why"},
+    {"serin_build_info{version}", "gauge", "The running version", "Another version than the one installed: restart"},
+};
+
+static void write_metrics_page(FILE *out) {
+    fprintf(out, "# Metrics\n\n`GET /metrics`, in the Prometheus text format.\n\n"
+                 "| metric | type | meaning | when it looks strange |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < ARRAY_LEN(metric_rows); i++) {
+        const struct metric_row *row = &metric_rows[i];
+        fprintf(out, "| `%s` | %s | %s | %s |\n", row->name, row->type, row->help, row->advice);
+    }
 }
 
 static void write_openapi(FILE *out) {
@@ -119,31 +141,74 @@ static void write_openapi(FILE *out) {
     if (!text.failed) fwrite(text.data, 1, text.len, out);
 }
 
-static int write_page(const char *folder, const char *name, page_fn page) {
+static const struct reference_page {
+    const char *name, *file;
+    page_fn write;
+} pages[] = {
+    {"operations", "operations.md", write_operations_page},
+    {"errors", "errors.md", write_errors_page},
+    {"log", "log.md", write_log_page},
+    {"settings", "settings.md", write_settings_page},
+    {"metrics", "metrics.md", write_metrics_page},
+    {"openapi", "openapi.json", write_openapi},
+};
+
+enum { PAGE, FOLDER };
+static const struct cli_option items[] = {
+    [PAGE] = {NULL, "PAGE", "operations, errors, log, settings, metrics or openapi", false, false},
+    [FOLDER] = {"--folder", "FOLDER", "Write all pages into the folder", false, true},
+};
+const struct cli_options docs_options = {"docs", items, ARRAY_LEN(items)};
+
+static int print_page(const char *name, struct err *err) {
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        if (strcmp(pages[i].name, name) != 0) continue;
+        pages[i].write(stdout);
+        return fflush(stdout) || ferror(stdout) ? err_set(err, ERR_FILE, "the page cannot be written") : 0;
+    }
+    int r = err_set(err, ERR_USAGE, "there is no such page");
+    err_at(err, "%s", name);
+    err_remedy(err, "Name one of these: %s", items[PAGE].doc);
+    return r;
+}
+
+static int write_page(const struct reference_page *page, const char *folder, struct err *err) {
     char path[4096];
-    int len = snprintf(path, sizeof(path), "%s/%s", folder, name);
+    int len = snprintf(path, sizeof(path), "%s/%s", folder, page->file);
     FILE *out = len > 0 && (size_t)len < sizeof(path) ? fopen(path, "we") : NULL;
-    if (out) page(out);
+    if (out) page->write(out);
     bool failed = !out || ferror(out);
     if (out && fclose(out)) failed = true;
-    if (failed) fprintf(stderr, "serin: %s/%s cannot be written\n", folder, name);
-    return failed;
+    if (!failed) return 0;
+    int r = err_set(err, ERR_FILE, "the page cannot be written");
+    err_at(err, "%s/%s", folder, page->file);
+    return r;
+}
+
+static int write_pages(const char *folder, struct err *err) {
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(pages) && r == 0; i++)
+        r = write_page(&pages[i], folder, err);
+    return r;
+}
+
+static int run(int argc, char **argv, struct err *err) {
+    const char *values[ARRAY_LEN(items)];
+    int r = cli_options_take(&docs_options, &argc, argv, values, err);
+    if (r < 0) return r;
+    if (argc > 0) return err_set(err, ERR_USAGE, "`serin docs` takes no setting");
+    if (!values[PAGE] == !values[FOLDER]) {
+        r = err_set(err, ERR_USAGE, "name a page, or a folder with --folder");
+        err_remedy(err, "serin help docs");
+        return r;
+    }
+    return values[FOLDER] ? write_pages(values[FOLDER], err) : print_page(values[PAGE], err);
 }
 
 int docs_main(int argc, char **argv) {
-    static const struct {
-        const char *name;
-        page_fn page;
-    } pages[] = {
-        {"operations.md", write_operations_page}, {"errors.md", write_errors_page},   {"log.md", write_log_page},
-        {"settings.md", write_settings_page},     {"metrics.md", write_metrics_page}, {"openapi.json", write_openapi},
-    };
-    if (argc != 1) {
-        fprintf(stderr, "serin: docs needs a folder\n");
-        return 2;
-    }
-    int failed = 0;
-    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
-        failed |= write_page(argv[0], pages[i].name, pages[i].page);
-    return failed;
+    struct err err = ERR_INIT;
+    int r = run(argc, argv, &err);
+    if (r == 0) return 0;
+    cli_report(&err);
+    return err.code == ERR_USAGE ? 2 : 1;
 }

@@ -76,7 +76,15 @@ int main(int argc, char **argv) {
             .options = &doctor_options,
             .run = doctor_main,
         },
-        {.name = "docs", .run = docs_main},
+        {
+            .name = "docs",
+            .summary = "Print the reference of metrics, log events, errors, settings and operations",
+            .help = "Prints a page of the reference as Markdown (openapi: as JSON), or writes all into a folder. It "
+                    "says of every metric and log event what it means and what to do.",
+            .examples = "serin docs metrics\nserin docs log\nserin docs --folder /tmp/reference\n",
+            .options = &docs_options,
+            .run = docs_main,
+        },
     };
     struct err err = ERR_INIT;
     if (failpoint_arm(&err) < 0) {

@@ -13,10 +13,10 @@ int rebuild_main(int argc, char **argv);
 int backup_main(int argc, char **argv);
 int restore_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
-extern const struct cli_options backup_options, restore_options, doctor_options;
+extern const struct cli_options backup_options, restore_options, doctor_options, docs_options;
 /* Tells why settings were refused; the exit code. */
 int settings_refused(int r, const struct faults *faults, const struct err *err);
-/* Writes the reference pages that come from tables into a folder. */
+/* Prints a reference page that comes from tables, or writes all into a folder. */
 int docs_main(int argc, char **argv);
 
 #endif

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from harness import table
-from harness.server import Process
+from harness.server import Process, run_cli
 from harness.world import unique
 
 SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*"(?:,[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*")*\})? (\S+)')
@@ -49,6 +49,29 @@ def test_metrics(server, world):
         if key[0] in counters:
             assert after[key] >= value, key
     assert any(after[key] > before.get(key, 0) for key in after if key[0] in counters)
+
+
+def reference_rows(tmp_path, page):
+    """The table of `serin docs PAGE`: {first cell without its marks: the other cells}."""
+    text = run_cli("docs", page, home=tmp_path).out
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    assert rows, text
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def test_the_reference_says_of_every_metric_what_to_do(server, world, tmp_path):
+    rows = reference_rows(tmp_path, "metrics")
+    assert all(len(row) == 3 and all(row) for row in rows.values())
+    world.recipe("deploy")
+    types, _ = metrics(server)
+    assert {name.partition("{")[0]: row[0] for name, row in rows.items()} == types
+
+
+def test_the_reference_says_of_every_event_what_to_do(tmp_path):
+    rows = reference_rows(tmp_path, "log")
+    assert set(rows) == table.log_events()
+    assert all(len(row) == 3 and all(row) for row in rows.values())
+    assert not [event for event, (level, _, advice) in rows.items() if level in ("warn", "error") and advice == "Nothing"]
 
 
 def test_openapi_is_a_document_of_3_1(server):
