@@ -82,6 +82,8 @@ static void test_empty_text_has_no_entries(void **state) {
     parse(&f, "");
     assert_int_equal(f.file.count, 0);
     assert_int_equal(f.faults.count, 0);
+    parse_bytes(&f, NULL, 0); /* an empty file as it was read */
+    assert_int_equal(f.file.count, 0);
 }
 
 /* Each line alone, the column of its fault, and a word of the message. */

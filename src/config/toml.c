@@ -233,9 +233,9 @@ static bool check_utf8(struct slice text, const char *name, struct faults *fault
 int toml_parse(struct slice text, const char *name, struct arena *arena, struct faults *faults, struct toml_file *ret,
                struct err *err) {
     struct parser parser = {.name = name, .arena = arena, .faults = faults};
-    const char *end = text.ptr + text.len;
     *ret = (struct toml_file){0};
     if (text.len == 0 || !check_utf8(text, name, faults)) return 0;
+    const char *end = text.ptr + text.len;
     ret->entries = arena_array(arena, count_lines(text), sizeof(*ret->entries));
     if (!ret->entries) return err_no_memory(err);
     for (const char *next = text.ptr; next < end && !parser.failed;) {

@@ -37,10 +37,17 @@ static struct http_request *control_take(struct control_pool *pool) {
         pool->first = request->next;
         if (!pool->first) pool->last = NULL;
         pool->waiting--;
+        pool->running++;
         request->dropped = pool->drop;
     }
     pthread_mutex_unlock(&pool->lock);
     return request;
+}
+
+static void control_done(struct control_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    pool->running--;
+    pthread_mutex_unlock(&pool->lock);
 }
 
 static void *control_run(void *ctx) {
@@ -49,16 +56,17 @@ static void *control_run(void *ctx) {
     for (struct http_request *request; (request = control_take(pool));) {
         if (!request->dropped) handler->control(handler->ctx, request, &request->response);
         request->step = STEP_CONTROL_DONE;
+        control_done(pool);
         MHD_resume_connection(request->connection->mhd);
     }
     return NULL;
 }
 
-size_t control_waiting(struct control_pool *pool) {
+void control_stats(struct control_pool *pool, struct http_stats *ret) {
     pthread_mutex_lock(&pool->lock);
-    size_t waiting = pool->waiting;
+    ret->control_waiting = pool->waiting;
+    ret->control_running = pool->running;
     pthread_mutex_unlock(&pool->lock);
-    return waiting;
 }
 
 int control_start(struct control_pool *pool, struct http_server *server, struct err *err) {

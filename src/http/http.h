@@ -133,7 +133,7 @@ enum http_limit {
 struct http_stats {
     uint64_t requests, refused_framing, connections_total;
     uint64_t limit[HTTP_LIMIT_COUNT_], refused[HTTP_LIMIT_COUNT_]; /* each limit, and how often it did */
-    uint64_t connections_open, streams_open, control_waiting;
+    uint64_t connections_open, streams_open, control_waiting, control_running;
     uint64_t looks; /* how often all connections were looked at for their deadlines */
 };
 void http_server_stats(const struct http_server *server, struct http_stats *ret);

@@ -148,7 +148,7 @@ struct control_pool {
     pthread_mutex_t lock;
     pthread_cond_t ready;
     struct http_request *first, *last;
-    size_t waiting, limit;
+    size_t waiting, running, limit;
     bool closed; /* nothing more is taken in; threads end when the queue is empty */
     bool drop;   /* what still waits is not run any more */
     pthread_t *threads;
@@ -254,7 +254,7 @@ int control_start(struct control_pool *pool, struct http_server *server, struct 
 bool control_submit(struct control_pool *pool, struct http_request *request); /* suspends the connection; false: full */
 void control_stop(struct control_pool *pool);
 void control_deinit(struct control_pool *pool);
-size_t control_waiting(struct control_pool *pool);
+void control_stats(struct control_pool *pool, struct http_stats *ret); /* its two figures */
 
 /* watch.c */
 void watch_read_clocks(struct http_server *server);

@@ -127,8 +127,8 @@ void http_server_stats(const struct http_server *const_server, struct http_stats
         .connections_total = atomic_load(&server->connections_total),
         .looks = atomic_load(&server->watch.looks),
         .streams_open = atomic_load(&server->streams_open),
-        .control_waiting = control_waiting(&server->pool),
     };
+    control_stats(&server->pool, ret);
     for (size_t i = 0; i < HTTP_LIMIT_COUNT_; i++)
         ret->refused[i] = atomic_load_explicit(&server->refused[i], memory_order_relaxed);
     pthread_mutex_lock(&server->lock);
