@@ -43,8 +43,8 @@ def make_server(tmp_path):
     """Makes servers of the test's own; those that still run are ended, and looked at, after it."""
     made = []
 
-    def make(*arguments, folder="serin", env=None, launcher=(), start=True):
-        server = Server(tmp_path / folder, *arguments, env=env, launcher=launcher)
+    def make(*arguments, folder="serin", start=True, **more):
+        server = Server(tmp_path / folder, *arguments, **more)
         made.append(server)
         return server.start() if start else server
 

@@ -11,6 +11,7 @@
  */
 #include "server/keeper.h"
 
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "server/care.h"
 #include "snapshot/file.h"
@@ -241,6 +242,7 @@ static int write_partial(const struct keeper *keeper, const struct snapshot *sna
     struct file_sink file = {.path = keeper->partial};
     int r = care_new_file(keeper->partial, &file.fd, err);
     if (r < 0) return r;
+    FAILPOINT(snapshot_file_made);
     r = snapshot_file_write(snapshot, sink, &file, err);
     if (r == 0 && fsync(file.fd) < 0)
         r = care_file_error(err, errno, "the snapshot file cannot be made durable", keeper->partial);
@@ -248,12 +250,18 @@ static int write_partial(const struct keeper *keeper, const struct snapshot *sna
     return r;
 }
 
+static int take_name(const struct keeper *keeper, struct err *err) {
+    FAILPOINT(snapshot_file_written);
+    if (rename(keeper->partial, keeper->path) < 0)
+        return care_file_error(err, errno, "the snapshot file cannot get its name", keeper->path);
+    FAILPOINT(snapshot_file_named);
+    return care_sync_folder(keeper->path, err);
+}
+
 static int write_file(const struct keeper *keeper, const struct snapshot *snapshot, struct err *err) {
     int r = write_partial(keeper, snapshot, err);
-    if (r == 0 && rename(keeper->partial, keeper->path) < 0)
-        r = care_file_error(err, errno, "the snapshot file cannot get its name", keeper->path);
-    if (r == 0) return care_sync_folder(keeper->path, err);
-    unlink(keeper->partial);
+    if (r == 0) r = take_name(keeper, err);
+    if (r < 0) unlink(keeper->partial);
     return r;
 }
 

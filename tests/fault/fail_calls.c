@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lets chosen calls of the C library fail, as the kernel might. Preloaded into the real server by tests/proof/test_syscalls.py; no
- * product knows of it. Which call fails, and how, stands in a file that both have mapped: the test counts a story's calls
- * in it, then arms one of them.
+ * Lets chosen calls of the C library fail, as the kernel might. Preloaded into the real server by tests/harness/calls.py; no
+ * product knows of it. Which call fails, and how, stands in a file that both have mapped: a test counts a story's calls
+ * in it and arms one of them, or lets all fail for a while.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,6 +25,7 @@
 #define CALLS(CALL)                                                                                                    \
     CALL(open)                                                                                                         \
     CALL(write)                                                                                                        \
+    CALL(pread)                                                                                                        \
     CALL(pwrite)                                                                                                       \
     CALL(fsync)                                                                                                        \
     CALL(fdatasync)                                                                                                    \
@@ -113,6 +114,14 @@ static bool is_elsewhere(int fd) {
 
 ssize_t write(int fd, const void *bytes, size_t len) {
     return is_elsewhere(fd) && fails_bytes(CALL_write, &len) ? -1 : REAL(write)(fd, bytes, len);
+}
+
+ssize_t pread(int fd, void *bytes, size_t len, off_t at) {
+    return fails_bytes(CALL_pread, &len) ? -1 : REAL(pread)(fd, bytes, len, at);
+}
+
+ssize_t pread64(int fd, void *bytes, size_t len, off64_t at) {
+    return fails_bytes(CALL_pread, &len) ? -1 : REAL(pread64)(fd, bytes, len, at);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at) {

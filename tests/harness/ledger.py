@@ -27,8 +27,9 @@ class Request:
         self.sent = self.answered = self.position = self.answer = None
         self.outcome = UNKNOWN
 
-    def send(self, wire):
-        """Sends it, once more when its outcome is unknown. Leaves the outcome as it is when the connection ends."""
+    def send(self, wire, trouble=()):
+        """Sends it, once more when its outcome is unknown. Leaves the outcome as it is when the connection ends. `trouble`: codes of the
+        store by which it may be refused, too."""
         self.sent = self.sent or time.monotonic_ns()
         reply = wire.call(self.op, headers=(("Idempotency-Key", self.key),), **self.params)
         self.answered = time.monotonic_ns()
@@ -37,8 +38,10 @@ class Request:
             self.outcome = ACKNOWLEDGED if self.answer.get("changed", self.answer.get("created", True)) else UNCHANGED
             self.position = place(self.answer["position"])
         else:
-            assert reply.status < 500 or self.answer["code"] == "unknown_outcome", f"{self.op} {self.params}: {reply}"
-            self.outcome = REFUSED if reply.status < 500 else UNKNOWN
+            code = self.answer["code"]
+            assert reply.status < 500 or code == "unknown_outcome" or code in trouble, f"{self.op} {self.params}: {reply}"
+            assert self.answer["remedy"] and (reply.status != 503 or b"retry-after" in reply.fields), reply
+            self.outcome = UNKNOWN if code == "unknown_outcome" else REFUSED
         return reply
 
 
@@ -51,6 +54,10 @@ class Ledger:
     def add(self, request):
         with self.lock:
             self.requests[request.key] = request
+
+    def count(self, what):
+        with self.lock:
+            self.counts[what] += 1
 
     def of(self, outcome):
         return [request for request in self.requests.values() if request.outcome == outcome]
@@ -74,10 +81,10 @@ class Ledger:
 class Writer(threading.Thread):
     """A client that changes things until it is told to stop or the connection ends."""
 
-    def __init__(self, ledger, name, rng, agents, address, stop):
+    def __init__(self, ledger, name, rng, agents, address, stop, trouble=()):
         super().__init__(daemon=True)
         self.ledger, self.name_, self.rng, self.agents, self.address, self.stop_ = ledger, name, rng, agents, address, stop
-        self.failure = None
+        self.trouble, self.failure = trouble, None
 
     def run(self):
         try:
@@ -87,7 +94,10 @@ class Writer(threading.Thread):
                     break
                 request = self.make(f"{self.name_}-{step}")
                 self.ledger.add(request)
-                request.send(wire)
+                reply = request.send(wire, self.trouble)
+                if reply.status >= 500:
+                    self.ledger.count(request.answer["code"])
+                    self.stop_.wait(0.05)
             wire.close()
         except Refused:
             pass
@@ -171,6 +181,10 @@ class History:
         assert self.refs.get(ref, 0) == detail.get("previous", 0), f"{ref} stood at {self.refs.get(ref)}: {detail}"
         self.refs[ref] = detail["version"]
         self.moves.append((ref, entry["at"], entry["position"], detail["version"]))
+
+    def served_at(self, position):
+        """What each ref served there."""
+        return {ref: version for ref, _, at, version in self.moves if place(at) <= position}
 
     def check_acknowledged(self):
         """Each acknowledged change is there under its position, and later ones were sent after."""

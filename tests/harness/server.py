@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,12 +19,22 @@ BINARY = Path(os.environ.get("SERIN_BINARY", ROOT / "build/serin")).absolute()
 FIRST_KEY = "first-key-of-the-tests-0123456789abcdef"
 START_SECONDS = 30
 STOP_SECONDS = 30
+# Puts the socket at descriptor 3 and names the process for which it is meant: the one that it becomes.
+HAND_OVER = """import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=sys.argv[2], LISTEN_FDNAMES="serin.socket")
+os.execv(sys.argv[3], sys.argv[3:])"""
 
 
 def clean_env(home, **more):
     """What a program under test sees: nothing of the person who runs the tests."""
     kept = {name: os.environ[name] for name in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS") if name in os.environ}
     return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", **more}
+
+
+def handed(opened, count=1):
+    """What hands a socket over to a Process, as systemd does."""
+    return {"launcher": [sys.executable, "-c", HAND_OVER, str(opened.fileno()), str(count)], "pass_fds": (opened.fileno(),)}
 
 
 class Process:
@@ -92,18 +103,18 @@ class Process:
 class Server:
     """A store with a server that can be stopped, killed and started again."""
 
-    def __init__(self, folder, *arguments, env=None, launcher=()):
+    def __init__(self, folder, *arguments, env=None, launcher=(), pass_fds=()):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.store = self.folder / "serin.db"
-        self.arguments, self.env, self.launcher = arguments, env or {}, launcher
+        self.arguments, self.env, self.launcher, self.pass_fds = arguments, env or {}, launcher, pass_fds
         self.process, self.address, self.schemas = None, None, None
         self.admin = Client(self, FIRST_KEY)
         self.clients = {}
 
     def start(self):
         self.process = Process(self.folder, "--store", f"sqlite:{self.store}", "--listen", "127.0.0.1:0", *self.arguments,
-                               env={"SERIN_BOOTSTRAP_KEY": FIRST_KEY, **self.env}, launcher=self.launcher)
+                               env={"SERIN_BOOTSTRAP_KEY": FIRST_KEY, **self.env}, launcher=self.launcher, pass_fds=self.pass_fds)
         event = self.process.wait_event("listening")
         assert event, f"the server ended with {self.process.wait_end()}:\n{self.process.log()}"
         self.address = event["address"]
@@ -116,6 +127,27 @@ class Server:
         while self.admin.send("GET", "/readyz", key=None).status != 200:
             assert time.monotonic() < deadline, "not ready"
             time.sleep(0.02)
+
+    @property
+    def snapshot_file(self):
+        return Path(f"{self.store}.snapshot")
+
+    def readiness(self):
+        return self.admin.send("GET", "/readyz", key=None).json
+
+    def wait_readiness(self, seconds=40, **wanted):
+        deadline = time.monotonic() + seconds
+        while not wanted.items() <= (state := self.readiness()).items():
+            assert time.monotonic() < deadline, f"not {wanted} within {seconds} s: {state}"
+            time.sleep(0.02)
+
+    def wait_written(self):
+        """Until the snapshot file holds what is served."""
+        self.wait_readiness(snapshot_file=self.admin.op("whoami")["position"])
+
+    def wait_open(self):
+        """Until the store is."""
+        self.wait_readiness(status="ready")
 
     def close_clients(self):
         self.admin.close()

@@ -42,7 +42,7 @@ class Wire:
     def __init__(self, address, key, timeout=30):
         host, port = address.rsplit(":", 1)
         self.fixed = f"Host: {host}\r\nAuthorization: Bearer {key}\r\n"
-        self.buffer = b""
+        self.buffer, self.heard = b"", False
         try:
             self.socket = socket.create_connection((host, int(port)), timeout)
         except OSError as why:
@@ -66,7 +66,7 @@ class Wire:
             raise Cut(str(why)) from why
         if not piece:
             raise Cut("the connection was closed")
-        self.buffer += piece
+        self.buffer, self.heard = self.buffer + piece, True
 
     def write(self, method, target, body=None, headers=()):
         more = "".join(f"{name}: {value}\r\n" for name, value in headers)

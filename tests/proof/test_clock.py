@@ -47,7 +47,7 @@ def years_of(crashes):
 
 def test_the_clock_jumps_between_kills(tmp_path):
     clock, rng = Clock(tmp_path), make_random()
-    crashes = Crashes(tmp_path / "serin", rng, clock.env)
+    crashes = Crashes(tmp_path / "serin", rng, env=clock.env)
     for offset in OFFSETS:
         crashes.write(lambda _: (time.sleep(0.1), crashes.server.process.process.kill()))
         crashes.killed()
@@ -67,7 +67,7 @@ def test_the_clock_jumps_between_kills(tmp_path):
 
 def test_the_clock_jumps_under_a_running_server(tmp_path):
     clock, rng = Clock(tmp_path), make_random()
-    crashes = Crashes(tmp_path / "serin", rng, clock.env)
+    crashes = Crashes(tmp_path / "serin", rng, env=clock.env)
 
     def jump(_):
         for offset in OFFSETS:

@@ -8,6 +8,7 @@ import pytest
 
 from harness import server as servers
 from harness.crashes import Crashes, derived
+from harness.ledger import place
 from harness.scale import SCALE, make_random
 from harness.server import ROOT, clean_env, run_cli
 from harness.table import rows
@@ -15,6 +16,7 @@ from harness.table import rows
 ASAN = ROOT / "build/asan/serin"
 AT_START = ("audit_key_", "migrate_")
 IN_COPIES = ("backup_", "restore_")
+IN_SNAPSHOT_FILE = ("snapshot_file_",)
 POINTS = [row[0] for _, row in rows("src/base/failpoint.def", "FAILPOINT_ROW")]
 WRITE_POINTS = [name for name in POINTS if name.startswith(("write_", "change_"))]
 PASSAGES = max(1, SCALE.kills // 50)  # of each failpoint of a change; the others once
@@ -69,7 +71,7 @@ def ends_at(point, *arguments, folder):
     assert done.returncode == -signal.SIGKILL, done
 
 
-@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS and not name.startswith(IN_COPIES)])
+@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS and not name.startswith(IN_COPIES + IN_SNAPSHOT_FILE)])
 def test_killed_in_a_first_start_or_a_rebuild(tmp_path, asan, point):
     """The next start finds a store in order."""
     store = f"sqlite:{tmp_path}/serin.db"
@@ -112,6 +114,23 @@ def test_killed_in_a_backup_or_a_restore(tmp_path, asan, point):
     assert derived(crashes.server.store) == before
     crashes.server.start()
     crashes.check_restored()
+    crashes.close()
+
+
+@pytest.mark.parametrize("point", [name for name in POINTS if name.startswith(IN_SNAPSHOT_FILE)])
+def test_killed_while_the_snapshot_file_is_written(tmp_path, asan, point):
+    """Its second passage is a second after the start, under changes: the file is the one before, or whole and newer once it has its name."""
+    crashes = Crashes(tmp_path, make_random())
+    crashes.server.stop()
+    crashes.server.env = {"SERIN_FAILPOINT": f"{point}:2"}
+    crashes.server.start()
+    crashes.server.wait_written()
+    before = place(crashes.server.readiness()["snapshot_file"])
+    crashes.write(crashes.server.process.process.wait)
+    crashes.killed()
+    crashes.server.env = {}
+    position = crashes.check_snapshot_file(least=before)
+    assert (position > before) == (point == "snapshot_file_named"), (before, position)
     crashes.close()
 
 

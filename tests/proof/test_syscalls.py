@@ -4,11 +4,9 @@
 Nothing may crash or hang; what was acknowledged is there after a clean restart, what was refused is not, nothing is there by half; and
 when the trouble is over the same server goes on by itself.
 """
-import ctypes
 import errno
 import http.client
 import json
-import mmap
 import shutil
 import socket
 import time
@@ -17,63 +15,15 @@ from types import SimpleNamespace
 import pytest
 
 from harness import audit, table
+from harness.calls import WAYS, Trouble
 from harness.client import request_of
 from harness.scale import LONG_RUN, make_random
-from harness.server import FIRST_KEY, ROOT, START_SECONDS, Process, Server
+from harness.server import FIRST_KEY, START_SECONDS, Process, Server
 from harness.world import config, unique
 
-LIBRARY = ROOT / "build/tests/fault/libserin-fail-calls.so"
 SHORT_RUNS = 90
 ANSWER_SECONDS = 10
 AGAIN_SECONDS = 20
-HALF = 0  # of the bytes are written
-
-# In the order of tests/fault/fail_calls.c, with the ways in which each may fail.
-WAYS = {
-    "open": [errno.EMFILE, errno.EIO, errno.ENOMEM],
-    "write": [errno.EIO, errno.ENOSPC, errno.EINTR, HALF],
-    "pwrite": [errno.EIO, errno.ENOSPC, errno.EINTR, HALF],
-    "fsync": [errno.EIO, errno.ENOSPC],
-    "fdatasync": [errno.EIO, errno.ENOSPC],
-    "ftruncate": [errno.EIO, errno.ENOSPC, errno.EINTR],
-    "rename": [errno.EIO, errno.ENOSPC],
-    "unlink": [errno.EIO],
-    "mmap": [errno.ENOMEM],
-    "accept4": [errno.EMFILE, errno.ENOMEM, errno.EINTR, errno.ECONNABORTED],
-    "epoll_ctl": [errno.ENOMEM, errno.ENOSPC],
-    "send": [errno.EINTR, errno.ECONNRESET, errno.ENOMEM],  # the kernel takes half only when its buffer is full, and tells when it is not
-    "recv": [errno.EINTR, errno.ECONNRESET, errno.ENOMEM],
-    "getrandom": [errno.EINTR, errno.EIO],
-    "pthread_create": [errno.EAGAIN],
-}
-
-
-class Call(ctypes.Structure):
-    _fields_ = [("calls", ctypes.c_uint64), ("fail_at", ctypes.c_uint64), ("errnum", ctypes.c_int32), ("times", ctypes.c_int32)]
-
-
-class Trouble:
-    """The file that the library in the server has mapped too."""
-
-    def __init__(self, folder):
-        self.path = folder / "calls"
-        size = ctypes.sizeof(Call) * len(WAYS)
-        self.path.write_bytes(bytes(size))
-        with open(self.path, "r+b") as file:
-            self.map = mmap.mmap(file.fileno(), size)
-        self.calls = dict(zip(WAYS, (Call * len(WAYS)).from_buffer(self.map)))
-        self.env = {"LD_PRELOAD": str(LIBRARY), "SERIN_FAIL_CALLS": str(self.path)}
-
-    def arm(self, name, number, way):
-        call = self.calls[name]
-        call.errnum, call.times, call.fail_at = way, 1, number
-
-    @property
-    def struck(self):
-        return any(0 < call.fail_at <= call.calls for call in self.calls.values())
-
-    def counts(self):
-        return {name: call.calls for name, call in self.calls.items()}
 
 
 def free_port():
@@ -257,7 +207,7 @@ def run(folder, name=None, number=0, way=0):
 
 def run_story(story, trouble, name, number, way):
     if name:
-        trouble.arm(name, number, way)
+        trouble.arm(name, way, number)
     log_is_sound = name != "write"  # a line may be missing, or half of it
     started = story.start(log_is_sound)
     if started:
@@ -277,7 +227,7 @@ def test_every_call_fails_once(tmp_path):
     counts, _, story = run(tmp_path / "none")
     assert not story.refused and not story.unclear and not story.lost, "without trouble all goes well"
     print("calls:", ", ".join(f"{name} {count}" for name, count in counts.items()))
-    for name in ("open", "write", "pwrite", "fdatasync", "mmap", "accept4", "epoll_ctl", "send", "recv", "pthread_create"):
+    for name in ("open", "write", "pread", "pwrite", "fdatasync", "mmap", "accept4", "epoll_ctl", "send", "recv", "pthread_create"):
         assert counts[name] > 0, f"{name} is not reached: the library is not in the way of it"
     ways = [(name, way) for name, list_ in WAYS.items() if counts[name] for way in list_]
     every = [(name, number, way) for name, way in ways for number in range(1, counts[name] + 1)]

@@ -3,27 +3,22 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from harness.audit import all_entries, faults_of
 from harness.client import Client, Events
+from harness.load import metric
 from harness.scale import make_random
-from harness.server import Process, Server
+from harness.server import Process
 from harness.world import ENVIRONMENT, World, config, operations, unique
 
 ROOT = os.geteuid() == 0
 SECONDS = 40
-
-
-def file_of(server):
-    return Path(f"{server.store}.snapshot")
 
 
 def wait_for(condition, what, seconds=SECONDS):
@@ -32,24 +27,6 @@ def wait_for(condition, what, seconds=SECONDS):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.02)
     return value
-
-
-def ready(server):
-    return server.admin.send("GET", "/readyz", key=None).json
-
-
-def metric(server, name):
-    return float(re.search(rf"^{name} (\S+)$", server.admin.get("/metrics").text, re.M)[1])
-
-
-def wait_written(server):
-    """Until the file holds what is served."""
-    position = server.admin.op("whoami")["position"]
-    wait_for(lambda: ready(server).get("snapshot_file") == position, f"the file holds {position}")
-
-
-def wait_open(server):
-    wait_for(lambda: ready(server)["status"] == "ready", "the store is open")
 
 
 def answers(server, agents, clients):
@@ -85,7 +62,7 @@ class Story:
 
     def check_read_only(self, code):
         """Everything that memory answers is as before, and everything else is refused in one way."""
-        state = ready(self.server)
+        state = self.server.readiness()
         assert state["status"] == "read_only" and state["store"]["code"] == code and state["store"]["remedy"], state
         assert self.answers() == self.before
         for name in ("agent_list", "environment_list", "audit_list", "key_list"):
@@ -99,7 +76,7 @@ class Story:
 
     def check_back(self):
         """The store is there again without a restart, and everything goes on from where it was."""
-        wait_open(self.server)
+        self.server.wait_open()
         assert self.server.process.wait_event("store_back")
         assert metric(self.server, "serin_store_open") == 1
         assert self.answers() == self.before
@@ -153,13 +130,13 @@ def test_a_start_without_the_store(story, how):
     put_back()
     story.check_back()
     server.restart()
-    assert ready(server)["status"] == "ready"
+    assert server.readiness()["status"] == "ready"
 
 
-def test_a_disk_that_is_not_mounted(tmp_path):
+def test_a_disk_that_is_not_mounted(make_server, tmp_path):
     """The store's folder is empty at the start: nothing is made in it, no store and no signing key."""
     disk = tmp_path / "disk"
-    server = Server(tmp_path / "serin", "--snapshot-file", str(tmp_path / "snapshot"))
+    server = make_server("--snapshot-file", str(tmp_path / "snapshot"), start=False)
     server.store = disk / "serin.db"
     disk.mkdir()
     story = Story(server.start())
@@ -169,11 +146,10 @@ def test_a_disk_that_is_not_mounted(tmp_path):
     story.check_read_only("store_missing")
     disk.mkdir()
     time.sleep(2.5)
-    assert not list(disk.iterdir()) and ready(server)["status"] == "read_only"
+    assert not list(disk.iterdir()) and server.readiness()["status"] == "read_only"
     disk.rmdir()
     (tmp_path / "unplugged").rename(disk)
     story.check_back()
-    server.end()
 
 
 def mount(*arguments):
@@ -190,24 +166,23 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_read_only_file_system(small_disk):
-    server = Server(small_disk / "serin")
-    story = Story(server.start())
+def test_a_read_only_file_system(small_disk, make_server):
+    story = Story(make_server(folder=small_disk / "serin"))
+    server = story.server
     server.stop()
     assert mount("-o", "remount,ro", str(small_disk))
     server.start()
     story.check_read_only("store_read_only")
     assert mount("-o", "remount,rw", str(small_disk))
     story.check_back()
-    server.end()
 
 
-def test_a_file_that_cannot_be_written(tmp_path, small_disk):
+def test_a_file_that_cannot_be_written(small_disk, make_server):
     """The disk of the snapshot file alone is full: told once, changes go on, and the file follows when there is room."""
-    server = Server(tmp_path / "serin", "--snapshot-file", str(small_disk / "snapshot"))
-    world = World(server.start()).make_environments()
-    wait_written(server)
-    held = ready(server)["snapshot_file"]
+    server = make_server("--snapshot-file", str(small_disk / "snapshot"))
+    world = World(server).make_environments()
+    server.wait_written()
+    held = server.readiness()["snapshot_file"]
     ballast = small_disk / "ballast"
     with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -216,14 +191,13 @@ def test_a_file_that_cannot_be_written(tmp_path, small_disk):
     event = server.process.wait_event("snapshot_file_failed")
     assert event["code"] == "store_full" and event["remedy"], event
     wait_for(lambda: metric(server, "serin_snapshot_file_failures_total") >= 3, "it is tried again")
-    assert ready(server)["status"] == "ready" and ready(server)["snapshot_file"] == held
+    assert server.readiness()["status"] == "ready" and server.readiness()["snapshot_file"] == held
     assert world.version_of(agent) == 2 and world.version_of(world.served(1)) == 1
     assert len([e for e in server.process.events if e["event"] == "snapshot_file_failed"]) == 1
     assert sorted(path.name for path in small_disk.iterdir()) == ["ballast", "snapshot"], "nothing is left of a failed attempt"
     ballast.unlink()
     assert server.process.wait_event("snapshot_file_written")
-    wait_written(server)
-    server.end()
+    server.wait_written()
 
 
 # ---- the file ----
@@ -231,9 +205,9 @@ def test_a_file_that_cannot_be_written(tmp_path, small_disk):
 
 def test_the_file_is_for_its_owner_alone(make_server):
     server = make_server()
-    wait_written(server)
-    assert file_of(server).stat().st_mode & 0o7777 == 0o600
-    assert b"serin_" not in file_of(server).read_bytes()
+    server.wait_written()
+    assert server.snapshot_file.stat().st_mode & 0o7777 == 0o600
+    assert b"serin_" not in server.snapshot_file.read_bytes()
 
 
 def test_the_file_is_whole_after_an_orderly_end(own_world):
@@ -243,7 +217,7 @@ def test_the_file_is_whole_after_an_orderly_end(own_world):
     server.stop()
     server.store.rename(server.folder / "kept")
     server.start()
-    assert ready(server)["position"] == position
+    assert server.readiness()["position"] == position
     assert own_world.version_of(agent) == 2
 
 
@@ -268,16 +242,16 @@ def test_a_damaged_file_is_not_used(own_world):
     server = own_world.server
     own_world.served(1, 2)
     server.stop()
-    good = file_of(server).read_bytes()
+    good = server.snapshot_file.read_bytes()
     server.store.rename(server.folder / "kept")
     for number, bad in enumerate(damages(good)):
-        file_of(server).write_bytes(bad)
+        server.snapshot_file.write_bytes(bad)
         fatal = fails_to_start(server)
         assert fatal["code"] == "store_missing" and "snapshot" in fatal["message"] and fatal["remedy"], (number, fatal)
         assert not server.store.exists(), "no store is made where one was"
-    file_of(server).write_bytes(good)
+    server.snapshot_file.write_bytes(good)
     server.start()
-    assert ready(server)["status"] == "read_only"
+    assert server.readiness()["status"] == "read_only"
 
 
 def test_without_the_file_a_new_store_is_made(own_world):
@@ -285,19 +259,19 @@ def test_without_the_file_a_new_store_is_made(own_world):
     own_world.served(1)
     server.stop()
     server.store.unlink()
-    file_of(server).unlink()
+    server.snapshot_file.unlink()
     server.start()
-    assert ready(server)["status"] == "ready" and server.admin.op("agent_list")["agents"] == []
+    assert server.readiness()["status"] == "ready" and server.admin.op("agent_list")["agents"] == []
 
 
 def test_a_damaged_file_beside_a_good_store(own_world):
     server = own_world.server
     agent = own_world.served(1, 2)
     server.stop()
-    file_of(server).write_bytes(file_of(server).read_bytes()[:-1] + b"x")
+    server.snapshot_file.write_bytes(server.snapshot_file.read_bytes()[:-1] + b"x")
     server.start()
     assert own_world.version_of(agent) == 2
-    wait_written(server)
+    server.wait_written()
     server.stop()
     server.store.rename(server.folder / "kept")
     server.start()
@@ -320,18 +294,18 @@ def test_killed_while_the_file_is_written(make_server):
             step += 1
             world.deploy(agent, 1 + step % 2)
         server.kill()
-        if not file_of(server).exists():
+        if not server.snapshot_file.exists():
             assert turn == 0
             server.start()
             continue
         kept = server.folder / "kept"
         shutil.move(server.store, kept)
         server.start()
-        position = tuple(map(int, ready(server)["position"].split(".")))
-        assert ready(server)["status"] == "read_only" and position >= last
+        position = tuple(map(int, server.readiness()["position"].split(".")))
+        assert server.readiness()["status"] == "read_only" and position >= last
         last = position
         kept.rename(server.store)
-        wait_open(server)
+        server.wait_open()
     assert not list(faults_of(all_entries(server.admin)))
 
 
@@ -346,16 +320,16 @@ def test_a_stream_over_the_absence(story):
     server.start()
     with Events(server.admin, environment=ENVIRONMENT) as stream:
         put_back()
-        wait_open(server)
+        server.wait_open()
         agent = story.world.served(1)
         event = stream.next()
         assert event["event"] == "change" and agent in event["data"]
 
 
-def test_a_store_that_went_on_elsewhere(story):
+def test_a_store_that_went_on_elsewhere(story, make_server):
     """The store comes back with more in it: the snapshot has it, and streams are told to fetch again."""
     server = story.server
-    elsewhere = Server(server.folder.parent / "elsewhere")
+    elsewhere = make_server(folder="elsewhere", start=False)
     server.stop()
     put_back, _ = take_away(server, "moved")
     shutil.copy(server.folder / "kept", elsewhere.store)
@@ -367,7 +341,7 @@ def test_a_store_that_went_on_elsewhere(story):
     with Events(server.admin, environment=ENVIRONMENT) as stream:
         shutil.copy(elsewhere.store, server.folder / "kept")
         put_back()
-        wait_open(server)
+        server.wait_open()
         assert stream.next()["event"] == "refetch"
         assert story.world.version_of(agent) == 1
         story.world.deploy(story.world.agent(1), 1)
@@ -395,7 +369,7 @@ def test_a_store_that_is_behind(story, when):
         with Events(server.admin, environment=ENVIRONMENT) as stream:
             shutil.copy(old, server.folder / "kept")
             put_back()
-            wait_open(server)
+            server.wait_open()
             assert stream.next()["event"] == "refetch"
     event = server.process.wait_event("store_behind")
     assert event["served"] == newest, event
@@ -416,7 +390,7 @@ def test_a_store_of_somebody_else(story, make_server):
     server.stop()
     put_back, _ = take_away(server, "moved")
     server.start()
-    position = ready(server)["position"]
+    position = server.readiness()["position"]
     other = make_server(folder="other")
     world = World(other).make_environments()
     while other.admin.op("whoami")["position"] != position:
@@ -424,32 +398,31 @@ def test_a_store_of_somebody_else(story, make_server):
     other.stop()
     shutil.copy(other.store, server.folder / "kept")
     put_back()
-    wait_open(server)
+    server.wait_open()
     assert server.process.wait_event("store_behind")
     assert server.admin.op("whoami")["position"].split(".")[0] == "2"
     world.server = server
     assert server.admin.op("snapshot", environment=ENVIRONMENT)["agents"] == {}
 
 
-def test_the_first_key_of_a_store_that_opens_later(tmp_path):
+def test_the_first_key_of_a_store_that_opens_later(make_server):
     """Its keys are in the store and in the file; a start with the store away makes none."""
-    server = Server(tmp_path / "serin").start()
-    wait_written(server)
+    server = make_server()
+    server.wait_written()
     server.stop()
     put_back, _ = take_away(server, "moved")
     server.start()
     assert server.admin.op("whoami")["id"] == "bootstrap"
     put_back()
-    wait_open(server)
+    server.wait_open()
     assert [key["id"] for key in server.admin.op("key_list")["keys"]] == ["bootstrap"]
-    server.end()
 
 
 # ---- what still ends a start ----
 
 
 def test_a_second_server_is_refused_all_the_same(story):
-    wait_written(story.server)
+    story.server.wait_written()
     fatal = fails_to_start(story.server)
     assert fatal["code"] == "store_locked", fatal
 

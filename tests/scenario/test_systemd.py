@@ -6,7 +6,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,16 +13,11 @@ import pytest
 
 from harness.client import Client, Events
 from harness.schemas import Schemas
-from harness.server import BINARY, FIRST_KEY, Process
+from harness.server import BINARY, FIRST_KEY, Process, handed
 from harness.world import World, operations
 
 UNITS = BINARY.parent / "packaging/systemd"
 PATIENCE = 20
-# Puts the socket at descriptor 3 and names the process for which it is meant: the one that it becomes.
-HAND_OVER = """import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=sys.argv[2], LISTEN_FDNAMES="serin.socket")
-os.execv(sys.argv[3], sys.argv[3:])"""
 
 
 class Manager:
@@ -90,8 +84,7 @@ def listening(host="127.0.0.1", family=socket.AF_INET, kind=socket.SOCK_STREAM):
 
 
 def serve_on(opened, folder, *arguments, count=1, env=None):
-    launcher = [sys.executable, "-c", HAND_OVER, str(opened.fileno()), str(count)]
-    return Process(folder, *arguments, env=env, launcher=launcher, pass_fds=(opened.fileno(),))
+    return Process(folder, *arguments, env=env, **handed(opened, count))
 
 
 def test_the_socket_is_used_and_outlives_the_server(tmp_path):
