@@ -191,7 +191,7 @@ static void line_end(struct line *line) {
 }
 
 static bool wanted(const struct log *log, enum log_event event) {
-    return log && log_event_level(event) >= log->level;
+    return log && log_event_level(event) >= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
 void log_write(const struct log *log, enum log_event event, const char *message, ...) {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
@@ -23,9 +24,9 @@ enum log_event {
 
 struct log {
     int fd;
-    bool json;   /* else for people */
-    bool colour; /* people only */
-    enum log_level level;
+    bool json;                    /* else for people */
+    bool colour;                  /* people only */
+    _Atomic enum log_level level; /* may be changed while others write */
     const struct clock *clock;
 };
 

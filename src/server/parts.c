@@ -19,12 +19,18 @@ static bool log_as_json(const struct config *config) {
     return !strcmp(format, "json");
 }
 
+/* All that a reload may change of the log, which every thread uses. */
+static void set_log_level(struct parts *parts) {
+    enum log_level level;
+    /* The setting's choices are the levels' names. */
+    if (!log_level_from_text(config_text(parts->config, SETTING_LOG_LEVEL), &level)) level = LOG_INFO;
+    atomic_store(&parts->log.level, level);
+}
+
 static void set_log(struct parts *parts) {
     parts->log = (struct log){.fd = STDERR_FILENO, .clock = &clock_system, .json = log_as_json(parts->config)};
     parts->log.colour = !parts->log.json && isatty(STDERR_FILENO) && !getenv("NO_COLOR");
-    /* The setting's choices are the levels' names. */
-    if (!log_level_from_text(config_text(parts->config, SETTING_LOG_LEVEL), &parts->log.level))
-        parts->log.level = LOG_INFO;
+    set_log_level(parts);
 }
 
 int parts_settings(struct parts *parts, int argc, char **argv, struct faults *faults, struct err *err) {
@@ -42,7 +48,7 @@ void parts_reload(struct parts *parts) {
     if (config_reload(parts->config, &restart, &faults, &err) < 0) {
         log_err(&parts->log, LOG_SETTINGS_REFUSED, &err);
     } else {
-        set_log(parts);
+        set_log_level(parts);
         api_limit_keys(parts->api, (unsigned)config_int(parts->config, SETTING_REQUESTS_PER_KEY));
         log_write(&parts->log, LOG_SETTINGS_RELOADED, "settings were read again", "need_restart",
                   restart.data ? restart.data : "", NULL);
