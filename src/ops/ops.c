@@ -222,11 +222,14 @@ static int read_in_tx(void *arg, struct store_tx *tx, struct err *err) {
 }
 
 /* Resolving answers from the snapshot. What a caller was told, be it that a change was refused, must not be unsaid there, so no
- * answer goes out before the snapshot has got as far. */
+ * answer goes out before the snapshot has got as far. A change that is committed cannot be taken back when the store then fails to
+ * be read; it is read once more, as trouble of a moment may be over. */
 static void publish_what_was_seen(struct op_run *run) {
     struct err late = ERR_INIT;
     FAILPOINT(change_publish);
-    if (live_reach(run->ops->live, run->seen, &late) < 0) log_err(run->ops->log, LOG_SNAPSHOT_STALE, &late);
+    int r = live_reach(run->ops->live, run->seen, &late);
+    if (r < 0) r = live_reach(run->ops->live, run->seen, &late);
+    if (r < 0) log_err(run->ops->log, LOG_SNAPSHOT_STALE, &late);
     FAILPOINT(change_published);
 }
 

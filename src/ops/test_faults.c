@@ -92,6 +92,7 @@ static bool fail_once(size_t i, uint64_t n, enum err_code code, bool after) {
     int answered = world_call(&world, changes[i].op, changes[i].params);
     bool struck = fault.calls >= n;
     fault = (struct db_fault){0};
+    if (!answered) assert_int_equal(live_wait(world.live, (struct position){1, before.seq + 1}, 0, &world.err), 0);
     assert_int_equal(live_catch_up(world.live, &world.err), 0);
 
     struct state found = look();

@@ -13,7 +13,7 @@ HALF = 0  # of the bytes are written or read
 WAYS = {
     "open": [errno.EMFILE, errno.EIO, errno.ENOMEM],
     "write": [errno.EIO, errno.ENOSPC, errno.EINTR, HALF],
-    "pread": [errno.EINTR, HALF],
+    "pread": [errno.EIO, errno.EINTR, HALF],
     "pwrite": [errno.EIO, errno.ENOSPC, errno.EINTR, HALF],
     "fsync": [errno.EIO, errno.ENOSPC],
     "fdatasync": [errno.EIO, errno.ENOSPC],
