@@ -32,21 +32,12 @@ int resolve_missing(int outcome, struct slice agent, struct slice environment, s
     }
 }
 
-/* A decision stays the same as long as these do; the unit depends on the key alone. W/"<seq>.<version>" or, for an override,
- * W/"<seq>.<version>.OVERRIDE". */
-static const char *decision_etag(const struct decision *decision, struct arena *arena) {
-    char *text = arena_alloc(arena, 2 * INT_TEXT_MAX + 32), *at = text;
-    if (!text) return NULL;
-    *at++ = 'W';
-    *at++ = '/';
-    *at++ = '"';
-    at = text_from_int(at, decision->entry->deployment.seq);
-    *at++ = '.';
-    at = text_from_int(at, decision->version->number);
-    if (decision->reason == RESOLVE_OVERRIDE) at = stpcpy(at, ".OVERRIDE");
-    *at++ = '"';
-    *at = '\0';
-    return text;
+/* The snapshot may be gone before the answer is. NULL: no memory, and the header is left out. */
+static const char *add_header(struct http_request *request, struct http_response *response, const char *name,
+                              struct slice value) {
+    char *copy = arena_strndup(http_arena(request), value.ptr, value.len);
+    if (copy) http_response_text(response, name, (struct slice){copy, value.len});
+    return copy;
 }
 
 static int resolve_now(const struct asked *asked, const struct principal *principal, const struct snapshot *snapshot,
@@ -60,9 +51,9 @@ static int resolve_now(const struct asked *asked, const struct principal *princi
 
     response->status = 200;
     response->content_type = "application/json";
-    answer_position(request, response, decision.position);
-    const char *etag = decision_etag(&decision, http_arena(request));
-    if (etag) http_response_header(response, "ETag", etag);
+    (void)add_header(request, response, "Serin-Position", decision.position);
+    const char *etag =
+        add_header(request, response, "ETag", decision.override ? decision.override->etag : decision.entry->etag);
     if (!asked->explain && request_has(request, etag)) {
         response->status = 304;
         return 0;

@@ -21,10 +21,6 @@ struct arena_block {
     max_align_t data[];
 };
 
-struct slice slice_of(const char *text) {
-    return (struct slice){text, text ? strlen(text) : 0};
-}
-
 int slice_equal(struct slice a, struct slice b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }

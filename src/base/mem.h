@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -42,7 +43,10 @@ struct slice {
 };
 
 #define SLICE_LIT(s) ((struct slice){(s), sizeof(s) - 1})
-struct slice slice_of(const char *text); /* NULL gives the empty slice */
+/* NULL gives the empty slice. */
+static inline struct slice slice_of(const char *text) {
+    return (struct slice){text, text ? strlen(text) : 0};
+}
 int slice_equal(struct slice a, struct slice b);
 int slice_equal_text(struct slice a, const char *text);
 

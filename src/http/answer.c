@@ -5,11 +5,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
-void http_response_header(struct http_response *response, const char *name, const char *value) {
+void http_response_text(struct http_response *response, const char *name, struct slice value) {
     if (response->header_count >= HTTP_HEADERS_MAX) return;
     response->headers[response->header_count].name = name;
-    response->headers[response->header_count].value = value;
+    response->headers[response->header_count].value = value.ptr;
+    response->headers[response->header_count].len = value.len;
     response->header_count++;
+}
+
+void http_response_header(struct http_response *response, const char *name, const char *value) {
+    http_response_text(response, name, slice_of(value));
 }
 
 void answer_drop_stream(struct http_response *response) {
@@ -18,7 +23,12 @@ void answer_drop_stream(struct http_response *response) {
 }
 
 void answer_begin(struct http_request *request) {
-    request->response = (struct http_response){.body = request->body_kept};
+    struct http_response *response = &request->response; /* field by field: the room for headers is large */
+    response->status = 0;
+    response->content_type = NULL;
+    response->header_count = 0;
+    response->body = request->body_kept;
+    response->stream = NULL;
     request->body_kept = STR_INIT;
 }
 
@@ -115,9 +125,9 @@ static bool kept_fits(const struct answer_kept *kept, const struct http_response
     const char *value = kept->values;
     for (size_t i = 0; i < kept->header_count; i++) {
         if (kept->names[i] != response->headers[i].name || !response->headers[i].value ||
-            strcmp(value, response->headers[i].value) != 0)
+            kept->lens[i] != response->headers[i].len || memcmp(value, response->headers[i].value, kept->lens[i]) != 0)
             return false;
-        value += strlen(value) + 1;
+        value += kept->lens[i];
     }
     return true;
 }
@@ -126,11 +136,12 @@ static bool kept_fits(const struct answer_kept *kept, const struct http_response
 static bool keep_headers(struct answer_kept *kept, const struct http_response *response) {
     size_t used = 0;
     for (size_t i = 0; i < response->header_count; i++) {
-        size_t size = strlen(response->headers[i].value) + 1;
-        if (size > sizeof(kept->values) - used) return false;
-        memcpy(kept->values + used, response->headers[i].value, size);
+        size_t len = response->headers[i].len;
+        if (len > sizeof(kept->values) - used) return false;
+        memcpy(kept->values + used, response->headers[i].value, len);
         kept->names[i] = response->headers[i].name;
-        used += size;
+        kept->lens[i] = len;
+        used += len;
     }
     kept->header_count = response->header_count;
     return true;

@@ -14,8 +14,10 @@
 /* An unchangeable text to its callers, but the request's own memory: cutting it behind the '?' keeps libmicrohttpd from splitting
  * the query into records, which costs time for every request and, when the records do not fit, leaves the parser in a state in
  * which it goes on reading a request that it has refused. */
-static void hide_query(const char *target) {
-    char *query = strchr(target, '?');
+static void hide_query(const struct http_request *request, const char *target) {
+    if (request->target_known && !request->query) return;
+    char *query = request->target_known ? (char *)(uintptr_t)target + (request->query - request->target) - 1
+                                        : strchr(target, '?');
     if (query) query[1] = '\0';
 }
 
@@ -24,7 +26,7 @@ void *exchange_begin(void *ctx, const char *target, struct MHD_Connection *mhd) 
     struct http_connection *connection = info ? info->socket_context : NULL;
     if (!connection || !target || !request_begin(&connection->request, target)) return NULL;
     connection_enter(connection, PHASE_RECEIVING);
-    hide_query(target);
+    hide_query(&connection->request, target);
     return connection;
 }
 

@@ -21,8 +21,10 @@
 #define VERSION_LEN 8
 
 struct guard {
-    uint64_t marks;
+    struct headers_kept *kept;
+    const char *first;
     const char *next; /* where the next line must begin */
+    uint64_t marks;
     size_t count, hosts, lengths, encodings;
     const char *length, *encoding;
     const char *fault, *at;
@@ -82,18 +84,30 @@ static void note_header(struct guard *guard, const char *name, size_t len, const
     }
 }
 
+/* Past HEADERS_KEPT nothing is remembered, and the distances mean nothing. */
+static void note_field(struct guard *guard, const char *name, size_t name_len, const char *value, size_t value_len) {
+    if (guard->count < FIELDS_KEPT)
+        guard->kept->fields[guard->count] = (struct header_field){
+            .name = (uint16_t)(name - guard->first),
+            .name_len = (uint16_t)name_len,
+            .value = (uint16_t)(value - guard->first),
+            .value_len = (uint16_t)value_len,
+        };
+    guard->count++;
+}
+
 static enum MHD_Result guard_header(void *ctx, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                     const char *value, size_t value_len) {
     struct guard *guard = ctx;
     if (name != guard->next || !value || value < name + name_len + 1)
         return fault(guard, "headers", "are folded, have a NUL in them, or do not end in CR LF");
-    guard->count++;
     if (!is_token(name, name_len)) return fault(guard, "headers", "have a name with a byte that may not stand there");
     if (!is_value(value, value_len)) return fault(guard, name, "has a control byte in its value");
     for (const char *space = name + name_len + 1; space < value; space++)
         if (*space != ' ' && *space != '\t') return fault(guard, name, "is malformed");
     guard->marks |= header_mark(name, name_len);
     guard->next = value + value_len + LINE_END;
+    note_field(guard, name, name_len, value, value_len);
     note_header(guard, name, name_len, value);
     return MHD_YES;
 }
@@ -150,23 +164,78 @@ static int guard_head_size(const struct http_request *request, size_t size, size
     return r;
 }
 
+/* ---- headers that were seen before ---- */
+
+struct again {
+    const char *first;
+    const struct header_field *field;
+    size_t left;
+};
+
+static enum MHD_Result compare_header(void *ctx, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                      const char *value, size_t value_len) {
+    struct again *again = ctx;
+    const struct header_field *field = again->field;
+    bool same = again->left > 0 && name == again->first + field->name && name_len == field->name_len &&
+                value == again->first + field->value && value_len == field->value_len;
+    again->field += same;
+    again->left = same ? again->left - 1 : SIZE_MAX;
+    return same ? MHD_YES : MHD_NO;
+}
+
+/* The places count as much as the bytes do: the zeros of a NUL that was sent look like those of a line end. */
+static bool headers_again(const struct http_request *request, const char *first, size_t len) {
+    const struct headers_kept *kept = &request->headers;
+    if (len == 0 || kept->len != len || !secret_equal(kept->bytes, first, len)) return false;
+    struct again again = {.first = first, .field = kept->fields, .left = kept->count};
+    (void)MHD_get_connection_values_n(request->connection->mhd, MHD_HEADER_KIND, compare_header, &again);
+    return again.left == 0;
+}
+
+static int guard_headers(struct http_request *request, struct guard *guard, const char *end, struct err *err) {
+    struct headers_kept *kept = &request->headers;
+    kept->len = 0;
+    (void)MHD_get_connection_values_n(request->connection->mhd, MHD_HEADER_KIND, guard_header, guard);
+    kept->marks = guard->marks;
+    kept->count = guard->count;
+    if (guard->fault) return refuse_head(err, guard->at, guard->fault);
+    if (guard->next + LINE_END != end)
+        return refuse_head(err, "headers", "are folded, have a NUL in them, or do not end in CR LF");
+    return 0;
+}
+
+static bool headers_fit(const struct guard *guard, size_t len) {
+    return len <= HEADERS_KEPT && guard->count <= FIELDS_KEPT;
+}
+
+/* Only headers that are sound in whichever version the next request has. */
+static void headers_keep(struct headers_kept *kept, const struct guard *guard, size_t len) {
+    if (!headers_fit(guard, len) || guard->hosts != 1 || guard->encodings > 0) return;
+    memcpy(kept->bytes, guard->first, len);
+    kept->len = len;
+}
+
 int guard_request(struct http_request *request, const char *version, struct err *err) {
-    struct MHD_Connection *mhd = request->connection->mhd;
     int r = guard_request_line(request, version, err);
     if (r < 0) return r;
 
-    struct guard guard = {.next = version + VERSION_LEN + LINE_END};
-    (void)MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, guard_header, &guard);
-    request->header_marks = guard.marks;
-    if (guard.fault) return refuse_head(err, guard.at, guard.fault);
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (!info || guard.next + LINE_END != request->method + info->header_size)
-        return refuse_head(err, "headers", "are folded, have a NUL in them, or do not end in CR LF");
-    r = guard_head_size(request, info->header_size, guard.count, err);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const char *first = version + VERSION_LEN + LINE_END;
+    size_t size = info ? info->header_size : 0, line = (size_t)(first - request->method);
+    size_t len = size > line ? size - line : 0;
+    bool again = headers_again(request, first, len);
+    struct guard guard = {.kept = &request->headers, .first = first, .next = first};
+    r = again ? 0 : guard_headers(request, &guard, request->method + size, err);
     if (r < 0) return r;
-    r = guard_framing(request, &guard, version[7] == '1', err);
+    if (again || headers_fit(&guard, len)) request->first_header = first;
+    r = guard_head_size(request, size, request->headers.count, err);
+    if (r < 0) return r;
+    r = again ? 0 : guard_framing(request, &guard, version[7] == '1', err);
     if (r < 0) return r;
     r = target_read(request, err);
-    if (r < 0) return r;
-    return guard_length(request, &guard, err);
+    if (r < 0 || again) return r;
+    r = guard_length(request, &guard, err);
+    if (r == 0) headers_keep(&request->headers, &guard, len);
+    return r;
 }

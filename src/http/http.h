@@ -32,7 +32,11 @@ const char *http_query(const struct http_request *request, const char *name);
 /* Calls `each` for all query arguments in order; stops when it answers other than 0, and answers that. */
 int http_query_each(const struct http_request *request, int (*each)(void *ctx, const char *name, const char *value),
                     void *ctx);
-const char *http_header(const struct http_request *request, const char *name); /* or NULL */
+const char *http_header_named(const struct http_request *request, struct slice name); /* or NULL */
+/* The same; inline, so that the length of a literal is not counted for each request. */
+static inline const char *http_header(const struct http_request *request, const char *name) {
+    return http_header_named(request, slice_of(name));
+}
 struct slice http_body(const struct http_request *request);
 struct arena *http_arena(struct http_request *request);
 /* Numeric address of the peer, for the log. */
@@ -49,6 +53,7 @@ struct http_response {
     const char *content_type;
     struct {
         const char *name, *value;
+        size_t len;              /* of the value */
     } headers[HTTP_HEADERS_MAX]; /* names are literals; values live in the request's arena or are literals */
     size_t header_count;
     /* Empty, perhaps with memory from an earlier answer: append to it. str_deinit() it before putting another string in its
@@ -57,6 +62,8 @@ struct http_response {
     struct http_stream *stream; /* when set, the answer is this stream instead of `body` */
 };
 void http_response_header(struct http_response *response, const char *name, const char *value);
+/* The same with a value whose length is known; a NUL stands behind it. */
+void http_response_text(struct http_response *response, const char *name, struct slice value);
 
 /* A stream: an answer without end (server-sent events). */
 struct http_stream {

@@ -15,6 +15,7 @@
 #ifndef SERIN_HTTP_HTTP_IMPL_H
 #define SERIN_HTTP_HTTP_IMPL_H
 
+#include "base/hash.h"
 #include "http/http.h"
 
 #include <microhttpd.h>
@@ -34,7 +35,9 @@
 #define BODY_KEPT 2048           /* a body buffer up to this stays with the connection for the next request */
 #define ANSWER_KEPT 4096         /* the same for the body of an answer */
 #define ANSWER_VALUES 256        /* values of an answer's headers up to this are kept for comparison */
-#define DATES 16                 /* slots for the text of the Date header, used in turn */
+#define HEADERS_KEPT 512         /* headers up to so many bytes, and FIELDS_KEPT of them, are remembered */
+#define FIELDS_KEPT 16
+#define DATES 16 /* slots for the text of the Date header, used in turn */
 #define DATE_SIZE 32
 #define WATCH_TICK_MS 250
 #define ADDRESS_BUCKETS 1024
@@ -81,7 +84,23 @@ struct answer_kept {
     const char *content_type;
     size_t header_count;
     const char *names[HTTP_HEADERS_MAX];
-    char values[ANSWER_VALUES]; /* one after the other, each with its NUL */
+    size_t lens[HTTP_HEADERS_MAX];
+    char values[ANSWER_VALUES]; /* one after the other */
+};
+
+/* One header, by its distance from the first. */
+struct header_field {
+    uint16_t name, name_len, value, value_len;
+};
+
+/* The headers of a connection's last sound request. A client says the same ones again and again: when the bytes are the same and
+ * libmicrohttpd cut them at the same places, all that was found out about them still holds. */
+struct headers_kept {
+    size_t len;     /* 0: none */
+    uint64_t marks; /* header_mark() of every header: most that are asked for are not there */
+    size_t count;
+    struct header_field fields[FIELDS_KEPT];
+    char bytes[HEADERS_KEPT]; /* as libmicrohttpd left them; with the client's key among them */
 };
 
 struct http_argument {
@@ -94,16 +113,19 @@ struct http_request {
     char *target; /* own copy: the path, then (after its NUL) the query */
     size_t target_len, target_capacity;
     char target_inline[TARGET_INLINE];
-    const char *raw_target; /* where libmicrohttpd has it: for the check of the layout */
-    uint64_t header_marks;  /* header_mark() of every header: most that are asked for are not there */
-    char *query;            /* in target, or NULL */
+    char target_seen[TARGET_INLINE]; /* how the target came, while target_known */
+    const char *raw_target;          /* where libmicrohttpd has it: for the check of the layout */
+    const char *first_header;        /* where libmicrohttpd has the headers that `headers` tells of; NULL: look there */
+    struct headers_kept headers;
+    char *query; /* in target, or NULL */
     struct http_argument *arguments;
     size_t argument_count;
     struct http_argument arguments_inline[ARGUMENTS_INLINE];
     bool arguments_split;
-    bool query_coded; /* the query has bytes to decode or to check */
-    bool chunked;     /* the body comes in chunks */
-    bool dropped;     /* the server stopped before a control thread took it */
+    bool query_coded;  /* the query has bytes to decode or to check */
+    bool target_known; /* the target is the last request's: what was read from it still holds */
+    bool chunked;      /* the body comes in chunks */
+    bool dropped;      /* the server stopped before a control thread took it */
     enum http_step step;
     struct str body;
     struct arena arena;

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 void request_init(struct http_request *request, struct http_connection *connection) {
     request->connection = connection;
@@ -13,8 +14,19 @@ void request_init(struct http_request *request, struct http_connection *connecti
     arena_lend(&request->arena, request->arena_lent, sizeof(request->arena_lent));
 }
 
+static void target_forget(struct http_request *request) {
+    request->query = NULL;
+    request->arguments = NULL;
+    request->argument_count = 0;
+    request->arguments_split = request->query_coded = request->target_known = false;
+}
+
 bool request_begin(struct http_request *request, const char *target) {
     size_t len = strlen(target);
+    request->raw_target = target;
+    if (request->target_known && len == request->target_len && memcmp(request->target_seen, target, len) == 0)
+        return true;
+    target_forget(request);
     if (len >= request->target_capacity) {
         char *larger = malloc(len + 1);
         if (!larger) return false;
@@ -22,8 +34,8 @@ bool request_begin(struct http_request *request, const char *target) {
         request->target_capacity = len + 1;
     }
     memcpy(request->target, target, len + 1);
+    if (len < sizeof(request->target_seen)) memcpy(request->target_seen, target, len);
     request->target_len = len;
-    request->raw_target = target;
     return true;
 }
 
@@ -55,16 +67,15 @@ void request_reset(struct http_request *request) {
     if (request->arena.used) arena_deinit(&request->arena);
     answer_drop_stream(&request->response);
     if (request->response.body.data) keep_answer(request);
-    request->query = NULL;
-    request->arguments = NULL;
-    request->argument_count = 0;
-    request->header_marks = 0;
-    request->arguments_split = request->query_coded = request->chunked = request->dropped = false;
+    if (!request->target_known) target_forget(request);
+    request->first_header = NULL;
+    request->chunked = request->dropped = false;
     request->step = STEP_HEADERS;
 }
 
 void request_deinit(struct http_request *request) {
     target_free(request);
+    secret_clear(request->headers.bytes, sizeof(request->headers.bytes));
     str_deinit(&request->body);
     answer_forget(&request->kept);
     str_deinit(&request->response.body);
@@ -147,14 +158,29 @@ int http_query_each(const struct http_request *request, int (*each)(void *ctx, c
     return 0;
 }
 
-/* libmicrohttpd keeps white space at the end of a value, which is no part of it. */
-const char *http_header(const struct http_request *request, const char *name) {
+static const char *find_header(const struct http_request *request, struct slice name, size_t *ret_len) {
+    const struct headers_kept *headers = &request->headers;
     const char *value = NULL;
-    size_t len = 0, name_len = strlen(name);
-    if (!(request->header_marks & header_mark(name, name_len)) ||
-        MHD_lookup_connection_value_n(request->connection->mhd, MHD_HEADER_KIND, name, name_len, &value, &len) ==
-            MHD_NO)
-        return NULL;
+    if (!request->first_header) {
+        (void)MHD_lookup_connection_value_n(request->connection->mhd, MHD_HEADER_KIND, name.ptr, name.len, &value,
+                                            ret_len);
+        return value;
+    }
+    for (const struct header_field *field = headers->fields; field < headers->fields + headers->count; field++) {
+        if (field->name_len != name.len || strncasecmp(request->first_header + field->name, name.ptr, name.len) != 0)
+            continue;
+        *ret_len = field->value_len;
+        return request->first_header + field->value;
+    }
+    return NULL;
+}
+
+/* libmicrohttpd keeps white space at the end of a value, which is no part of it. */
+const char *http_header_named(const struct http_request *request, struct slice name) {
+    if (!(request->headers.marks & header_mark(name.ptr, name.len))) return NULL;
+    size_t len = 0;
+    const char *value = find_header(request, name, &len);
+    if (!value) return NULL;
     size_t trimmed = len;
     while (trimmed > 0 && (value[trimmed - 1] == ' ' || value[trimmed - 1] == '\t'))
         trimmed--;

@@ -46,9 +46,11 @@ static const uint8_t target_bytes[256] = {
 static int target_scan(const char *text, size_t len, struct target_scan *ret, struct err *err) {
     bool in_query = false;
     ret->query = len;
-    for (size_t i = 0; i < len; i++) {
-        enum target_byte byte = target_bytes[(unsigned char)text[i]];
-        if (byte == PLAIN) continue;
+    for (size_t i = 0;; i++) {
+        enum target_byte byte;
+        while ((byte = target_bytes[(unsigned char)text[i]]) == PLAIN)
+            i++;
+        if (i >= len) break; /* the NUL at the end is not plain */
         if (byte == REFUSED)
             return refuse_target(err, ERR_BAD_REQUEST, "has a space, a control byte or a fragment in it");
         if (byte == ESCAPE) {
@@ -85,6 +87,7 @@ size_t target_decode(char *text, size_t len, bool form) {
 }
 
 int target_read(struct http_request *request, struct err *err) {
+    if (request->target_known) return 0;
     char *text = request->target;
     size_t len = request->target_len;
     if (text[0] != '/') return refuse_target(err, ERR_BAD_REQUEST, "does not begin with /");
@@ -104,6 +107,10 @@ int target_read(struct http_request *request, struct err *err) {
     }
     if (scan.arguments > ARGUMENTS_MAX) return refuse_target(err, ERR_BAD_REQUEST, "has too many query arguments");
     request->query_coded = scan.query_coded;
-    if (scan.query_coded || scan.arguments > ARGUMENTS_INLINE) return request_split_query(request, err);
+    if (scan.query_coded || scan.arguments > ARGUMENTS_INLINE) {
+        r = request_split_query(request, err);
+        if (r < 0) return r;
+    }
+    request->target_known = text == request->target_inline && scan.arguments <= ARGUMENTS_INLINE;
     return 0;
 }

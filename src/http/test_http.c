@@ -135,6 +135,16 @@ static void expect_refused(struct world *world, const char *request, int status)
     close(fd);
 }
 
+/* `begin`, so many bytes, `end`. */
+static char *long_request(const char *begin, size_t count, const char *end) {
+    struct str text = STR_INIT;
+    str_add_text(&text, begin);
+    for (size_t i = 0; i < count; i++)
+        str_add_char(&text, 'l');
+    str_add_text(&text, end);
+    return str_take(&text);
+}
+
 /* ---- requests ---- */
 
 static void test_what_a_handler_sees(void **state) {
@@ -150,6 +160,54 @@ static void test_what_a_handler_sees(void **state) {
     expect(fd, "DELETE /b HTTP/1.1\r\nHost: x\r\n\r\n", "DELETE /b  {-} <127.0.0.1> ");
     expect(fd, "GET /second?a&b&c HTTP/1.1\r\nHost: x\r\n\r\n", "42 after 2");
     close(fd);
+    http_server_stop(world.server, 1000);
+}
+
+/* What a connection remembers of a request must not show in the next. */
+static void test_requests_in_any_order(void **state) {
+    static const char *const requests[] = {
+        "GET /a/b?x=1&y=2 HTTP/1.1\r\nHost: x\r\nX-Test: one\r\n\r\n",
+        "GET /a/b?x=1&y=3 HTTP/1.1\r\nHost: x\r\nX-Test: one\r\n\r\n",
+        "GET /a/b?x=1&y=2 HTTP/1.1\r\nHost: x\r\nX-Test: two\r\n\r\n",
+        "GET /a/b?x=1&y=2 HTTP/1.1\r\nHost: x\r\nX-Tesu: one\r\n\r\n",
+        "GET /a/b?x=1&y=2 HTTP/1.1\r\nHost: x\r\nY-Test: one\r\n\r\n",
+        "GET /a/b?x=1&y=2 HTTP/1.1\r\nX-Test: one\r\nHost: x\r\n\r\n",
+        "GET /a/b HTTP/1.1\r\nHost: x\r\nx-test:one \t\r\n\r\n",
+        "GET /a/b HTTP/1.0\r\n\r\n",
+        "GET /a%2Fb?x=%41+1&y HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /q?1&2&3&4&5&6&7&8&9=9 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /q?1&2&3&4&5&6&7&8=9 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /second?x=1&y=2 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /a/b?x=1&y=2 HTTP/1.1\r\nHost: x\r\nX-Test: one\r\nContent-Length: 3\r\n\r\nabc",
+        "POST /a/b?x=1&y=2 HTTP/1.1\r\nHost: x\r\nX-Test: one\r\nContent-Length: 3\r\n\r\nxyz",
+        "POST /a/b?x=1&y=2 HTTP/1.1\r\nHost: x\r\nX-Test: one\r\nContent-Length: 1\r\n\r\nz",
+        "GET /q HTTP/1.1\r\nHost: "
+        "x\r\n1:1\r\n2:2\r\n3:3\r\n4:4\r\n5:5\r\n6:6\r\n7:7\r\n8:8\r\n9:9\r\na:a\r\nb:b\r\nc:c\r\n"
+        "d:d\r\ne:e\r\nf:f\r\nX-Test: seventeenth\r\n\r\n",
+    };
+    _cleanup_(freep) char *long_target = long_request("GET /long/", 300, " HTTP/1.1\r\nHost: x\r\nX-Test: one\r\n\r\n");
+    _cleanup_(freep) char *long_header =
+        long_request("GET /a/b?x=1&y=2 HTTP/1.1\r\nHost: x\r\nX-Test: ", 600, "\r\n\r\n");
+    const char *all[ARRAY_LEN(requests) + 2] = {long_target, long_header};
+    char *answers[ARRAY_LEN(all)];
+    memcpy(all + 2, requests, sizeof(requests));
+    struct world world = world_new();
+    start(&world);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        int fd = client_connect(world.server);
+        answers[i] = client_ask(fd, all[i], 200);
+        close(fd);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        for (size_t k = 0; k < ARRAY_LEN(all); k++) {
+            int fd = client_connect(world.server);
+            const size_t order[] = {i, k, k, i, i, k};
+            for (size_t n = 0; n < ARRAY_LEN(order) && !strstr(all[order[n]], "HTTP/1.0"); n++)
+                expect(fd, all[order[n]], answers[order[n]]);
+            close(fd);
+        }
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        free(answers[i]);
     http_server_stop(world.server, 1000);
 }
 
@@ -591,6 +649,44 @@ static void test_control_bytes_anywhere_in_a_value(void **state) {
     http_server_stop(world.server, 1000);
 }
 
+/* The second request leaves the same bytes behind as the first, but its line ends are NULs that were sent; or it has the same shape and
+ * other bytes. */
+static void test_headers_that_only_look_like_the_last_ones(void **state) {
+#define REQUEST(text)                                                                                                  \
+    { text, sizeof(text) - 1 }
+    static const struct slice requests[][2] = {
+        {REQUEST("GET / HTTP/1.1\r\nHost: x\r\nX: a\r\nY: b\r\n\r\n"),
+         REQUEST("GET / HTTP/1.1\r\nHost: x\r\nX: a\0\0Y\0 b\r\n\r\n")},
+        {REQUEST("GET / HTTP/1.1\r\nHost: x\r\nX: a\r\nY: b\r\n\r\n"),
+         REQUEST("GET / HTTP/1.1\r\nHost: x\0\0X\0 a\r\nY: b\r\n\r\n")},
+        {REQUEST("POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"),
+         REQUEST("POST /size HTTP/1.1\r\nHost: x\0\0Content-Length\0 3\r\n\r\nabc")},
+        {REQUEST("GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n\r\n"), REQUEST("GET / HTTP/1.1\r\nHost: x\r\nX: \1\r\n\r\n")},
+        {REQUEST("GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n\r\n"), REQUEST("GET / HTTP/1.1\r\nHosd: x\r\nX: a\r\n\r\n")},
+    };
+#undef REQUEST
+    struct world world = world_new();
+    start(&world);
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+        int fd = client_connect(world.server);
+        for (unsigned sound = 0; sound < 2; sound++) {
+            struct answer answer;
+            assert_true(client_send(fd, requests[i][0].ptr, requests[i][0].len));
+            assert_true(client_answer(fd, false, &answer));
+            assert_int_equal(answer.status, 200);
+            str_deinit(&answer.body);
+        }
+        struct answer answer;
+        assert_true(client_send(fd, requests[i][1].ptr, requests[i][1].len));
+        assert_true(client_answer(fd, false, &answer));
+        assert_int_equal(answer.status, 400);
+        assert_true(client_closed(fd, 3000));
+        str_deinit(&answer.body);
+        close(fd);
+    }
+    http_server_stop(world.server, 1000);
+}
+
 static void test_nul_bytes(void **state) {
 #define REQUEST(text)                                                                                                  \
     { text, sizeof(text) - 1 }
@@ -788,6 +884,7 @@ static void test_ipv6(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_a_handler_sees),
+        cmocka_unit_test(test_requests_in_any_order),
         cmocka_unit_test(test_many_query_arguments),
         cmocka_unit_test(test_pipelining),
         cmocka_unit_test(test_bytes_one_by_one),
@@ -806,6 +903,7 @@ int main(void) {
         cmocka_unit_test(test_connection_limits),
         cmocka_unit_test(test_requests_that_two_readers_read_differently),
         cmocka_unit_test(test_control_bytes_anywhere_in_a_value),
+        cmocka_unit_test(test_headers_that_only_look_like_the_last_ones),
         cmocka_unit_test(test_nul_bytes),
         cmocka_unit_test(test_lengths_that_are_no_numbers_are_refused_in_one_answer),
         cmocka_unit_test(test_slot_lives_as_long_as_its_connection),

@@ -39,7 +39,7 @@ int resolve(const struct snapshot *snapshot, const struct resolve_question *ques
         .version = served.version,
         .reason = RESOLVE_DEPLOYED,
         .targeting_key = question->targeting_key,
-        .position = snapshot_position(snapshot),
+        .position = snapshot_position_text(snapshot),
     };
     if (!served.has_overrides || question->targeting_key.len == 0) return 0;
     const struct snapshot_override *override = snapshot_entry_override(served.entry, question->targeting_key);
@@ -70,11 +70,9 @@ static char *put(char *at, struct slice bytes) {
     return at + bytes.len;
 }
 
-static char *put_position(char *at, struct position position) {
+static char *put_position(char *at, struct slice position) {
     at = put(at, SLICE_LIT("\"position\":\""));
-    at = text_from_int(at, position.epoch);
-    *at++ = '.';
-    at = text_from_int(at, position.seq);
+    at = put(at, position);
     return put(at, SLICE_LIT("\","));
 }
 

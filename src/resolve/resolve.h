@@ -34,7 +34,7 @@ struct decision {
     const struct snapshot_override *override; /* when reason is OVERRIDE */
     enum resolve_reason reason;
     struct slice targeting_key;
-    struct position position;
+    struct slice position; /* the snapshot's, as text */
 };
 
 /* 0 or one of the outcomes above; what is unknown is told agent first. */

@@ -71,15 +71,28 @@ static void finish(struct murmur *murmur) {
         murmur->hash[i] = mix(murmur->hash[i] ^ scramble(last) ^ murmur->total);
 }
 
+/* Most texts fit the window whole. */
+static bool fill_window(struct murmur *murmur, struct slice salt, struct slice targeting_key) {
+    if (salt.len >= WINDOW || targeting_key.len >= WINDOW - salt.len) return false;
+    if (salt.len) memcpy(murmur->window, salt.ptr, salt.len);
+    murmur->window[salt.len] = '/';
+    if (targeting_key.len) memcpy(murmur->window + salt.len + 1, targeting_key.ptr, targeting_key.len);
+    murmur->waiting = salt.len + 1 + targeting_key.len;
+    murmur->total = (uint32_t)murmur->waiting;
+    return true;
+}
+
 static void hash_of(struct slice salt, struct slice targeting_key, struct murmur *ret) {
     ret->hash[0] = 0;
     ret->hash[1] = 1;
     ret->hash[2] = 2;
     ret->total = 0;
     ret->waiting = 0;
-    add(ret, salt);
-    add(ret, SLICE_LIT("/"));
-    add(ret, targeting_key);
+    if (!fill_window(ret, salt, targeting_key)) {
+        add(ret, salt);
+        add(ret, SLICE_LIT("/"));
+        add(ret, targeting_key);
+    }
     finish(ret);
 }
 

@@ -3,11 +3,13 @@
  * Entries are made in one allocation: the struct, then all texts one after the other, each with its NUL, then the arrays. The
  * texts are first written into one string, in this order, and handed out again in the same order once their home is known:
  *
- *   agent/environment · decision head · deployment: id agent environment reason release created_by ·
- *   for each override: name · decision head · keys
+ *   agent/environment · decision head · ETag · deployment: id agent environment reason release created_by ·
+ *   for each override: name · decision head · ETag · keys
  */
 #include "base/jw.h"
 #include "snapshot/snapshot_impl.h"
+
+#include <inttypes.h>
 
 #define SLOTS_MAX (UINT32_C(1) << 31)
 
@@ -43,7 +45,7 @@ static void add_text(struct str *texts, const char *text) {
     str_add_char(texts, '\0');
 }
 
-/* How a decision begins, up to the members that differ from one request to the next. */
+/* How a decision begins, up to the members that differ from one request to the next; and its ETag. */
 static void add_head(struct str *texts, const struct deployment *deployment, const struct snapshot_version *version,
                      const char *override) {
     char hash[HASH_TEXT_SIZE];
@@ -58,6 +60,8 @@ static void add_head(struct str *texts, const struct deployment *deployment, con
     jw_text(&jw, "reason", override ? "OVERRIDE" : "DEPLOYED");
     if (override) jw_text(&jw, "override", override);
     str_add_char(texts, ',');
+    str_add_char(texts, '\0');
+    str_printf(texts, "W/\"%" PRId64 ".%" PRId64 "%s\"", deployment->seq, version->number, override ? ".OVERRIDE" : "");
     str_add_char(texts, '\0');
 }
 
@@ -164,6 +168,7 @@ static void read_overrides(struct entry *entry, struct snapshot_override *overri
         override->key_count = keys_length(specs[i].keys);
         override->name = next_text(at);
         override->decision_head = next_text(at);
+        override->etag = next_text(at);
         override->keys = *at;
         read_keys(entry, i, at);
     }
@@ -223,6 +228,7 @@ static void fill(struct entry *entry, const struct making *making, struct snapsh
     };
     struct slice salt = next_text(&at);
     shown->decision_head = next_text(&at);
+    shown->etag = next_text(&at);
     read_deployment(&shown->deployment, &at);
     read_overrides(entry, overrides, spec->overrides, &at);
     shown->agent = (struct slice){salt.ptr, strlen(shown->deployment.agent)};

@@ -26,6 +26,10 @@ struct position snapshot_position(const struct snapshot *snapshot) {
     return snapshot->position;
 }
 
+struct slice snapshot_position_text(const struct snapshot *snapshot) {
+    return (struct slice){snapshot->position_text, snapshot->position_len};
+}
+
 bool snapshot_look(const struct snapshot *snapshot, struct slice environment, struct slice agent,
                    struct snapshot_served *ret) {
     uint64_t hash = pair_hash(text_hash(environment), text_hash(agent));
@@ -111,6 +115,12 @@ uint64_t snapshot_keys_generation(const struct snapshot *snapshot) {
 
 /* ---- life ---- */
 
+static void set_position(struct snapshot *snapshot, struct position position) {
+    snapshot->position = position;
+    position_text(position, snapshot->position_text);
+    snapshot->position_len = strlen(snapshot->position_text);
+}
+
 struct snapshot *snapshot_ref(struct snapshot *snapshot) {
     count_up(&snapshot->count);
     return snapshot;
@@ -134,6 +144,7 @@ int snapshot_new(struct snapshot **ret) {
     if (r == 0) r = table_new(&named_kind, &snapshot->agents);
     if (r == 0) r = rosters_new(&snapshot->rosters);
     if (r < 0) return r;
+    set_position(snapshot, (struct position){0});
     *ret = TAKE_PTR(snapshot);
     return 0;
 }
@@ -152,7 +163,6 @@ int snapshot_edit_new(struct snapshot *base, struct snapshot_edit **ret) {
         .agents = table_ref(base->agents),
         .rosters = rosters_ref(base->rosters),
         .keys = key_set_ref(base->keys),
-        .position = base->position,
         .stamp = base->stamp + 1,
         .count = 1,
     };
@@ -170,7 +180,7 @@ struct snapshot_edit *snapshot_edit_free(struct snapshot_edit *edit) {
 
 int snapshot_edit_finish(struct snapshot_edit *edit, struct position position, struct snapshot **ret) {
     *ret = TAKE_PTR(edit->next);
-    (*ret)->position = position;
+    set_position(*ret, position);
     snapshot_edit_free(edit);
     return 0;
 }

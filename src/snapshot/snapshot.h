@@ -38,6 +38,7 @@ struct snapshot_override {
     const char
         *keys; /* key_count texts one after the other, each with its NUL, sorted; found by snapshot_entry_override() */
     struct slice decision_head; /* how a decision by this override begins */
+    struct slice etag;          /* as in the entry, with ".OVERRIDE" behind the version */
 };
 
 /* What one environment serves for one agent. The texts of the names and of decision_head lie right behind the struct. */
@@ -46,6 +47,8 @@ struct snapshot_entry {
     const struct snapshot_override *overrides; /* in order of name; NULL when there is none */
     struct slice agent, environment;           /* parts of one text, see snapshot_entry_salt() */
     struct slice decision_head; /* how a decision by the ref begins: `{"agent":…` to `"reason":"DEPLOYED",` */
+    /* `W/"<seq>.<version>"`, a NUL behind it: a decision stays the same as long as these do; the unit depends on the key alone. */
+    struct slice etag;
     uint32_t override_count;
     bool held;
     struct deployment deployment; /* the move behind the ref; strings owned by the entry */
@@ -68,6 +71,7 @@ struct snapshot_key {
 /* ---- reading: no lock, no allocation ---- */
 
 struct position snapshot_position(const struct snapshot *snapshot);
+struct slice snapshot_position_text(const struct snapshot *snapshot); /* a NUL stands behind it */
 /* NULL when the environment serves no version of that agent. */
 const struct snapshot_entry *snapshot_find(const struct snapshot *snapshot, struct slice environment,
                                            struct slice agent);

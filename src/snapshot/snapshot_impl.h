@@ -277,6 +277,8 @@ struct snapshot {
     struct rosters *rosters;
     struct key_set *keys; /* NULL: none in force */
     struct position position;
+    char position_text[POSITION_TEXT_SIZE];
+    size_t position_len;
     uint64_t stamp;
     atomic_uint count;
 };
