@@ -265,11 +265,16 @@ static int wait_for_position(struct api *api, struct http_request *request, stru
     return r;
 }
 
+/* A store that is away is told once; a position that never comes and a stream too many are what any client can ask for. */
+static bool is_failure(enum err_code code) {
+    return err_status(code) >= 500 && code != ERR_STORE_UNAVAILABLE && code != ERR_UNAVAILABLE &&
+           code != ERR_TOO_MANY_STREAMS;
+}
+
 static void log_failure(struct api *api, const struct op *op, const struct err *err) {
     struct err told = *err;
     err_prefix(&told, "%s: ", op->name);
-    bool failed = err_status(err->code) >= 500 && err->code != ERR_STORE_UNAVAILABLE; /* which the log tells once */
-    log_err(api->options.ops->log, failed ? LOG_REQUEST_FAILED : LOG_REQUEST_REFUSED, &told);
+    log_err(api->options.ops->log, is_failure(err->code) ? LOG_REQUEST_FAILED : LOG_REQUEST_REFUSED, &told);
 }
 
 /* A memory operation that had to wait for its position, or that is too big for a worker. */

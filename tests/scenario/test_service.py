@@ -74,6 +74,12 @@ def test_the_reference_says_of_every_event_what_to_do(tmp_path):
     assert not [event for event, (level, _, advice) in rows.items() if level in ("warn", "error") and advice == "Nothing"]
 
 
+def test_every_event_of_the_table_is_written_somewhere():
+    sources = "".join(path.read_text() for path in (table.ROOT / "src").rglob("*.c") if not path.name.startswith("test_"))
+    ids = {row[0] for _, row in table.rows("src/base/log.def", "LOG_EVENT")}
+    assert not [name for name in ids if not re.search(rf"\bLOG_{name}\b", sources)]
+
+
 def test_openapi_is_a_document_of_3_1(server):
     document = server.schemas.document
     assert document["openapi"].startswith("3.1") and document["info"]["version"]

@@ -173,6 +173,16 @@ def test_a_position_that_is_not_there_yet(admin, world, name):
     assert answer.status == 400 and answer.json["at"] == "Serin-After"
 
 
+def test_a_position_that_is_not_there_yet_is_no_failure_of_the_server(server, world):
+    """Any client can ask for one; nobody is to be woken by it."""
+    epoch, seq = server.admin.op("whoami")["position"].split(".")
+    late = f"{epoch}.{int(seq) + 1000}"
+    server.admin.refused("unavailable", "agent_list", headers={"Serin-After": late})
+    after = world.admin.op("deploy", **world.recipe("deploy"))["position"]
+    server.process.wait_event("change", position=after)
+    assert not [event for event in server.process.events if event["event"] == "request_failed" and late in event["message"]]
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_unknown_query_argument(server, world, name):
     params = world.recipe(name)
