@@ -23,14 +23,13 @@ class Traffic:
     def __init__(self, world, rng):
         self.world, self.server, self.rng = world, world.server, rng
         self.agents = [world.served(1) for _ in range(AGENTS)]
-        self.stopped, self.done, self.failures = threading.Event(), Counter(), []
-        self.threads = []
+        self.done, self.failures, self.threads = Counter(), [], []
 
     def add(self, act, every):
-        client, rng = self.server.another(), type(self.rng)(self.rng.random())
+        client, rng, stopped = self.server.another(), type(self.rng)(self.rng.random()), threading.Event()
 
         def run():
-            while not self.stopped.wait(rng.expovariate(1 / every)):
+            while not stopped.wait(rng.expovariate(1 / every)):
                 try:
                     act(client, rng)
                     self.done[act.__name__] += 1
@@ -39,12 +38,13 @@ class Traffic:
                     return
             client.close()
 
-        self.threads.append(threading.Thread(target=run))
-        self.threads[-1].start()
+        self.threads.append((threading.Thread(target=run), stopped))
+        self.threads[-1][0].start()
 
     def stop(self):
-        self.stopped.set()
-        for thread in self.threads:
+        """In the order in which they were added: who waits for changes ends before those who make them."""
+        for thread, stopped in self.threads:
+            stopped.set()
             thread.join()
         assert not self.failures, self.failures
 
@@ -109,8 +109,8 @@ def test_everything_at_once(make_server):
     pumps = [Pump(server, request_bytes("GET", f"/v1/resolve/{traffic.agents[1]}?key=ann", key), 16, seconds, 1000),
              Pump(server, request_bytes("POST", "/v1/resolve", key, question), 16, seconds, 500)]
     memory = Memory(server)
-    for act, every in ((traffic.push, 0.05), (traffic.deploy, 0.05), (traffic.roll_back, 0.1), (traffic.ask_the_past, 0.05), (traffic.read_everything, 0.5),
-                       (traffic.follow, 0.2), (traffic.change_keys, 2), (traffic.send_nonsense, 1)):
+    for act, every in ((traffic.follow, 0.2), (traffic.push, 0.05), (traffic.deploy, 0.05), (traffic.roll_back, 0.1), (traffic.ask_the_past, 0.05), (traffic.read_everything, 0.5),
+                       (traffic.change_keys, 2), (traffic.send_nonsense, 1)):
         traffic.add(act, every)
     results = [pump.result() for pump in pumps]
     samples = memory.stop()
