@@ -32,12 +32,20 @@ int resolve_missing(int outcome, struct slice agent, struct slice environment, s
     }
 }
 
-/* The snapshot may be gone before the answer is. NULL: no memory, and the header is left out. */
-static const char *add_header(struct http_request *request, struct http_response *response, const char *name,
-                              struct slice value) {
-    char *copy = arena_strndup(http_arena(request), value.ptr, value.len);
-    if (copy) http_response_text(response, name, (struct slice){copy, value.len});
-    return copy;
+/* In one piece, each with its NUL; copied, because the snapshot may be gone before the answer is. Answers the ETag, or NULL: no memory,
+ * and the headers are left out. */
+static const char *add_headers(struct http_request *request, struct http_response *response,
+                               const struct decision *decision) {
+    struct slice position = decision->position;
+    struct slice etag = decision->override ? decision->override->etag : decision->entry->etag;
+    char *text = arena_alloc(http_arena(request), position.len + 1 + etag.len + 1);
+    if (!text) return NULL;
+    char *tag = text + position.len + 1;
+    memcpy(text, position.ptr, position.len + 1);
+    memcpy(tag, etag.ptr, etag.len + 1);
+    http_response_text(response, "Serin-Position", (struct slice){text, position.len});
+    http_response_text(response, "ETag", (struct slice){tag, etag.len});
+    return tag;
 }
 
 static int resolve_now(const struct asked *asked, const struct principal *principal, const struct snapshot *snapshot,
@@ -51,9 +59,7 @@ static int resolve_now(const struct asked *asked, const struct principal *princi
 
     response->status = 200;
     response->content_type = "application/json";
-    (void)add_header(request, response, "Serin-Position", decision.position);
-    const char *etag =
-        add_header(request, response, "ETag", decision.override ? decision.override->etag : decision.entry->etag);
+    const char *etag = add_headers(request, response, &decision);
     if (!asked->explain && request_has(request, etag)) {
         response->status = 304;
         return 0;

@@ -134,7 +134,8 @@ static void split_late(const struct http_request *request) {
 }
 
 const char *http_method(const struct http_request *request) {
-    return strcmp(request->method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : request->method;
+    const char *method = request->method;
+    return method[0] == 'H' && strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : method;
 }
 
 const char *http_path(const struct http_request *request) {
