@@ -109,7 +109,7 @@ static int read_snapshot(const char *path, struct position *ret, struct err *err
 void check_snapshot(struct doctor *doctor, struct finding *ret) {
     _cleanup_(freep) char *path = keeper_path(doctor->care->config);
     char size[CARE_SIZE_TEXT], text[POSITION_TEXT_SIZE];
-    struct position position;
+    struct position position = {0};
     struct err err = ERR_INIT;
     struct stat st;
     if (!path || stat(path, &st) < 0) return;

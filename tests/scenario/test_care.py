@@ -464,7 +464,8 @@ def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(own_world,
         assert read(server.store, "PRAGMA integrity_check") == [("ok",)]
         now = head(server.store)
         assert now in (previous, (previous[0] + 1, previous[1])), (attempt, now, previous)
-        assert not [side for side in SIDES if (server.folder / f"serin.db{side}").exists()]
+        # A kill while the old store was read leaves its log beside it; beside the new one it would be taken for the new one's.
+        assert now == previous or not [side for side in SIDES if (server.folder / f"serin.db{side}").exists()]
         seen.add((ended != 0, now != previous))
         previous = now
     assert (True, False) in seen, "no restore was killed before it was done"

@@ -606,6 +606,8 @@ def test_make_run(tmp_path):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     for _ in range(2):  # the second start goes on where the first one was
         process = subprocess.Popen([tmp_path / "tools/run-example"], stdout=subprocess.PIPE, text=True, cwd="/", start_new_session=True,
+                                   # A shell cannot trap what was ignored when it began, as in a job in the background.
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                                    env={**clean_env(tmp_path), "SERIN_LISTEN": address})
         told = []
         for line in process.stdout:
