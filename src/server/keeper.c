@@ -251,7 +251,7 @@ static int write_partial(const struct keeper *keeper, const struct snapshot *sna
 }
 
 static int take_name(const struct keeper *keeper, struct err *err) {
-    FAILPOINT(snapshot_file_written);
+    FAILPOINT(snapshot_file_synced);
     if (rename(keeper->partial, keeper->path) < 0)
         return care_file_error(err, errno, "the snapshot file cannot get its name", keeper->path);
     FAILPOINT(snapshot_file_named);
