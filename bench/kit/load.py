@@ -78,11 +78,11 @@ def redis_get(server, key, seconds, expected):
     return float(list(csv.DictReader(io.StringIO(text)))[-1]["rps"])
 
 
-def postgres_select(server, key, seconds):
-    """SELECTs of one row by its primary key a second, as a prepared statement."""
+def postgres_select(server, key, seconds, protocol):
+    """SELECTs of one row by its primary key a second; `protocol` is pgbench's: "simple" sends the text each time, "prepared" its name."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         script.write(f"SELECT answer FROM answers WHERE agent = '{key}';\n")
         script.flush()
-        command = server.client("pgbench", "-n", "-M", "prepared", "-c", CONNECTIONS, "-j", 1, "-T", seconds, "-f", script.name)
+        command = server.client("pgbench", "-n", "-M", protocol, "-c", CONNECTIONS, "-j", 1, "-T", seconds, "-f", script.name)
         text = machine.run(*machine.pinned(machine.LOAD_CORE, *command))
     return float(re.search(r"tps = ([\d.]+) \(without", text)[1])
