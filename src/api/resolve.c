@@ -37,14 +37,13 @@ int resolve_missing(int outcome, struct slice agent, struct slice environment, s
 static const char *add_headers(struct http_request *request, struct http_response *response,
                                const struct decision *decision) {
     struct slice position = decision->position;
-    struct slice etag = decision->override ? decision->override->etag : decision->entry->etag;
-    char *text = arena_alloc(http_arena(request), position.len + 1 + etag.len + 1);
+    char *text = arena_alloc(http_arena(request), position.len + 1 + DECISION_ETAG_SIZE);
     if (!text) return NULL;
     char *tag = text + position.len + 1;
     memcpy(text, position.ptr, position.len + 1);
-    memcpy(tag, etag.ptr, etag.len + 1);
+    size_t tag_len = decision_etag(decision, tag);
     http_response_text(response, "Serin-Position", (struct slice){text, position.len});
-    http_response_text(response, "ETag", (struct slice){tag, etag.len});
+    http_response_text(response, "ETag", (struct slice){tag, tag_len});
     return tag;
 }
 
@@ -64,7 +63,7 @@ static int resolve_now(const struct asked *asked, const struct principal *princi
         response->status = 304;
         return 0;
     }
-    ops_write_decision(&decision, asked->explain, &response->body);
+    ops_write_decision(&decision, &question, asked->explain, &response->body);
     return response->body.failed ? err_no_memory(err) : 0;
 }
 

@@ -87,9 +87,10 @@ static int snapshot_of_past(struct ops *ops, struct past_run *run, struct snapsh
     return r;
 }
 
-void ops_write_decision(const struct decision *decision, bool explain, struct str *out) {
+void ops_write_decision(const struct decision *decision, const struct resolve_question *question, bool explain,
+                        struct str *out) {
     struct jw jw = JW_INIT(out);
-    if (explain) decision_explain(decision, &jw);
+    if (explain) decision_explain(decision, question, &jw);
     if (!explain) decision_write(decision, out);
 }
 
@@ -108,7 +109,7 @@ int ops_resolve_past(struct ops *ops, const struct ops_past *past, struct arena 
     if (r < 0) return r;
     struct decision decision;
     r = resolve(snapshot, &past->question, &decision);
-    if (r == 0) ops_write_decision(&decision, past->explain, out);
+    if (r == 0) ops_write_decision(&decision, &past->question, past->explain, out);
     snapshot_unref(snapshot);
     return r == 0 ? 0 : err_set(err, ERR_INTERNAL, "the past could not be resolved");
 }

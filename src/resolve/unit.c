@@ -4,12 +4,12 @@
  * pass computes all three in nearly the time of one. The text is the two pieces and the slash between them, which
  * never stand together in memory: they pass through a window, whole blocks at a time, and texts of any length need no allocation.
  */
-#include "resolve/resolve.h"
+#include "resolve/resolve_impl.h"
 
 #include <endian.h>
 #include <string.h>
 
-#define SEEDS 3
+#define SEEDS UNIT_SEEDS
 #define WINDOW 256 /* a multiple of the block of four bytes */
 
 struct murmur {
@@ -96,10 +96,16 @@ static void hash_of(struct slice salt, struct slice targeting_key, struct murmur
     finish(ret);
 }
 
-uint32_t resolve_bucket(struct slice salt, struct slice targeting_key) {
+void unit_hash(struct slice salt, struct slice targeting_key, uint32_t ret[UNIT_SEEDS]) {
     struct murmur murmur;
     hash_of(salt, targeting_key, &murmur);
-    return (uint32_t)((uint64_t)murmur.hash[0] * BUCKETS >> 32);
+    memcpy(ret, murmur.hash, sizeof(murmur.hash));
+}
+
+uint32_t resolve_bucket(struct slice salt, struct slice targeting_key) {
+    uint32_t hash[UNIT_SEEDS];
+    unit_hash(salt, targeting_key, hash);
+    return unit_bucket(hash);
 }
 
 /* Eight hex digits of a number, all at once: a nibble to each byte, then each byte to its letter. */
@@ -113,10 +119,14 @@ static void put_hex(uint32_t number, char *ret) {
     memcpy(ret, &x, sizeof(x));
 }
 
-void resolve_unit(struct slice salt, struct slice targeting_key, char ret[UNIT_TEXT_SIZE]) {
-    struct murmur murmur;
-    hash_of(salt, targeting_key, &murmur);
-    for (size_t i = 0; i < SEEDS; i++)
-        put_hex(murmur.hash[i], ret + 8 * i);
+void unit_text(const uint32_t hash[UNIT_SEEDS], char ret[UNIT_TEXT_SIZE]) {
+    for (size_t i = 0; i < UNIT_SEEDS; i++)
+        put_hex(hash[i], ret + 8 * i);
     ret[UNIT_TEXT_SIZE - 1] = '\0';
+}
+
+void resolve_unit(struct slice salt, struct slice targeting_key, char ret[UNIT_TEXT_SIZE]) {
+    uint32_t hash[UNIT_SEEDS];
+    unit_hash(salt, targeting_key, hash);
+    unit_text(hash, ret);
 }

@@ -48,7 +48,7 @@ static void test_members(void **state) {
     struct snapshot *snapshot = test_snapshot_of(&named, 1);
     const struct snapshot_entry *entry = entry_in(snapshot);
     assert_int_equal(entry->override_count, 4);
-    assert_true(slice_equal_text(entry->etag, "W/\"3.5\""));
+    assert_true(slice_equal_text(entry->head.etag, "W/\"3.5\""));
     for (size_t i = 0; i < 4; i++) {
         const struct snapshot_override *override = entry->overrides + i;
         const char *key = override->keys;
@@ -56,8 +56,8 @@ static void test_members(void **state) {
         assert_int_equal(override->version->number, named.overrides[i].version);
         char etag[64];
         snprintf(etag, sizeof(etag), "W/\"3.%d.OVERRIDE\"", (int)named.overrides[i].version);
-        assert_string_equal(override->etag.ptr, etag);
-        assert_int_equal(override->etag.len, strlen(etag));
+        assert_string_equal(override->head.etag.ptr, etag);
+        assert_int_equal(override->head.etag.len, strlen(etag));
         for (uint32_t k = 0; k < override->key_count; k++, key += strlen(key) + 1)
             assert_string_equal(key, named.overrides[i].keys[k]);
         assert_null(named.overrides[i].keys[override->key_count]);
