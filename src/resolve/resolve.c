@@ -84,11 +84,11 @@ static void choose_arm(const struct snapshot_beside *beside, const struct resolv
     const struct snapshot_rollout *rollout = &beside->rollout;
     ret->reason = RESOLVE_ROLLOUT;
     if (question->targeting_key.len == 0) return;
-    unit_hash(rollout->salt, question->targeting_key, ret->hash);
+    murmur_end(murmur_add(rollout->salted, question->targeting_key), ret->hash);
     ret->hashed = true;
     if (!in_audience(rollout->audience, question)) return;
     ret->candidate = unit_bucket(ret->hash) < (uint32_t)rollout->share;
-    if (ret->candidate) ret->version = rollout->candidate;
+    ret->version = ret->candidate ? rollout->candidate : beside->version; /* nobody can guess which: without a jump */
     ret->head = rollout->heads + ret->candidate;
     ret->rollout = rollout;
 }
@@ -101,7 +101,7 @@ static void choose_panic(const struct snapshot_panic *panic, struct decision *re
 
 /* False: nobody named this key. */
 static bool choose_override(const struct snapshot_beside *beside, struct decision *ret) {
-    if (!beside->has_overrides || ret->targeting_key.len == 0) return false;
+    if (ret->targeting_key.len == 0) return false;
     const struct snapshot_override *override = snapshot_entry_override(ret->entry, ret->targeting_key);
     if (!override) return false;
     const struct snapshot_rollout *rollout = &beside->rollout;
@@ -113,15 +113,16 @@ static bool choose_override(const struct snapshot_beside *beside, struct decisio
     return true;
 }
 
-__attribute__((noinline)) static void resolve_beside(const struct snapshot_beside *beside,
+__attribute__((noinline)) static void resolve_beside(const struct snapshot_served *served,
                                                      const struct resolve_question *question, struct decision *ret) {
+    const struct snapshot_beside *beside = served->beside;
     if (beside) {
         ret->version = beside->version;
         if (beside->panic) {
             choose_panic(beside->panic, ret);
             return;
         }
-        if (choose_override(beside, ret)) return;
+        if (served->has_overrides && choose_override(beside, ret)) return;
         if (beside->rollout.candidate) choose_arm(beside, question, ret);
     }
     if (question->session_started_at) pin(question, ret);
@@ -143,7 +144,7 @@ int resolve(const struct snapshot *snapshot, const struct resolve_question *ques
     ret->reason = RESOLVE_DEPLOYED;
     ret->candidate = false;
     ret->hashed = false;
-    if (served.beside || question->session_started_at) resolve_beside(served.beside, question, ret);
+    if (served.beside || question->session_started_at) resolve_beside(&served, question, ret);
     return 0;
 }
 

@@ -23,7 +23,7 @@ const char *resolve_reason_name(enum resolve_reason reason); /* "DEPLOYED" */
 #define UNIT_TEXT_SIZE 25
 #define BUCKETS 100000u
 
-#define UNIT_SEEDS 3
+#define UNIT_SEEDS MURMUR_SEEDS
 
 struct resolve_question {
     struct slice agent, environment;

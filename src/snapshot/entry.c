@@ -22,7 +22,7 @@ static struct names entry_names(const struct item *item) {
 
 static void entry_fill(const struct item *item, struct record *record) {
     const struct snapshot_entry *shown = &((const struct entry *)item)->shown;
-    record->mark = shown->beside != NULL;
+    record->mark = (shown->beside ? MARK_BESIDE : 0) | (shown->override_count ? MARK_OVERRIDES : 0);
     record->extra = shown->beside ? (const void *)shown->beside : shown->version;
 }
 

@@ -135,6 +135,7 @@ static void read_rollout(const struct making *making, struct snapshot_rollout *r
     ret->heads[1] = next_head(at);
     ret->member = rollout_member(ret->heads[0].text);
     ret->salt = next_text(at);
+    ret->salted = murmur_add(murmur_add(MURMUR_START, ret->salt), SLICE_LIT("/"));
     ret->id = next_text(at);
     ret->audience_text = next_text(at);
 }
@@ -172,7 +173,6 @@ void beside_read(const struct making *making, struct snapshot_beside *beside, st
     if (beside) {
         beside->version = making_version(making, spec->deployment.version);
         beside->panic = panic;
-        beside->has_overrides = spec->override_count > 0;
     }
     if (spec->rollout) read_rollout(making, &beside->rollout, at);
     if (panic) read_panic(making, panic, at);

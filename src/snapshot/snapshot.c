@@ -38,6 +38,7 @@ bool snapshot_look(const struct snapshot *snapshot, struct slice environment, st
     ret->entry = &((struct entry *)record->item)->shown;
     ret->version = record->mark ? NULL : record->extra;
     ret->beside = record->mark ? record->extra : NULL;
+    ret->has_overrides = record->mark & MARK_OVERRIDES;
     return true;
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/murmur.h"
 #include "base/str.h"
 #include "logic/logic.h"
 #include "model/nouns.h"
@@ -51,16 +52,16 @@ struct snapshot_override {
     struct snapshot_head head;
 };
 
-/* The open rollout of an entry: running, paused or held. The first line of the processor's cache has all that choosing an arm needs. */
+/* The open rollout of an entry: running, paused or held. What choosing an arm needs stands first. */
 struct snapshot_rollout {
     const struct snapshot_version *candidate; /* NULL: no rollout is open */
     const struct logic_rule *audience;        /* NULL: everybody */
-    struct slice salt;
-    int32_t share; /* in force */
+    struct murmur salted;                     /* `salt "/"`, hashed: a user's hash goes on from here */
+    int32_t share;                            /* in force */
     enum rollout_state state;
     struct snapshot_head heads[2]; /* of decisions for those whom it counts: stable, candidate */
     struct slice member;           /* how decisions name it: `"rollout":"<id>",` */
-    struct slice id;
+    struct slice id, salt;
     struct slice audience_text; /* canonical JSON; empty: everybody */
     int64_t seq;                /* of its start */
 };
@@ -74,11 +75,10 @@ struct snapshot_panic {
     int64_t created_at, seq;
 };
 
-/* What can choose another version than the ref. */
+/* What can choose another version than the ref. The first cache line has all that choosing an arm needs. */
 struct snapshot_beside {
     const struct snapshot_version *version; /* what the ref serves, once more */
     const struct snapshot_panic *panic;     /* NULL: none is in force */
-    bool has_overrides;
     struct snapshot_rollout rollout;
 };
 
@@ -147,8 +147,9 @@ const struct snapshot_entry *snapshot_find(const struct snapshot *snapshot, stru
 /* The same, with what most resolves need to know of the entry, so that it need not be read for that. */
 struct snapshot_served {
     const struct snapshot_entry *entry;
-    const struct snapshot_version *version; /* entry->version; NULL when `beside` is there, which has it */
     const struct snapshot_beside *beside;   /* entry->beside */
+    const struct snapshot_version *version; /* entry->version; NULL when `beside` is there, which has it */
+    bool has_overrides;                     /* entry->override_count > 0 */
 };
 bool snapshot_look(const struct snapshot *snapshot, struct slice environment, struct slice agent,
                    struct snapshot_served *ret);

@@ -88,7 +88,7 @@ struct record {
     struct item *item;  /* NULL: free */
     const void *extra;  /* the kind's own */
     uint32_t hash;      /* other bits than those that lead here */
-    bool mark;          /* the kind's own */
+    uint8_t mark;       /* the kind's own */
     uint8_t first, all; /* lengths of the first name and of both; `all` RECORD_ELSEWHERE: they are not in `text` */
     char text[41];      /* both names, nothing between them */
 };
@@ -239,6 +239,10 @@ struct override_slot {
     uint32_t hash;
     uint32_t override; /* index */
 };
+
+/* Marks of an entry's record: `extra` is then its `beside`, else its version; and there are overrides. */
+#define MARK_BESIDE 1
+#define MARK_OVERRIDES 2
 
 extern const struct table_kind entry_kind;
 

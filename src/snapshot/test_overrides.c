@@ -220,17 +220,17 @@ static void test_written_by_hand(void **state) {
     assert_int_equal(snapshot_edit_finish(edit, (struct position){1, 9}, &snapshot), 0);
     snapshot_entry_write(snapshot_find(snapshot, SLICE_LIT("production"), SLICE_LIT("a")), &got);
     assert_string_equal(
-        got.data,
-        "{\"agent\":\"a\",\"environment\":\"production\",\"version\":2,"
-        "\"config_hash\":\"sha256:1111111111111111111111111111111111111111111111111111111111111111\","
-        "\"content_hash\":\"sha256:2222222222222222222222222222222222222222222222222222222222222222\","
-        "\"deployment\":{\"id\":\"d1\",\"kind\":\"rollback\",\"version\":2,\"previous\":1,\"reason\":\"say "
-        "\\\"why\\\"\","
-        "\"by\":\"k1\",\"at\":\"2026-11-23T14:05:00.123456Z\"},\"held\":true,"
-        "\"overrides\":[{\"name\":\"beta\",\"version\":10,\"keys\":[\"u1\",\"u2\"]}],\"config\":{\"model\":\"x\"},"
-        "\"versions\":{\"10\":{\"config_hash\":\"sha256:"
-        "3333333333333333333333333333333333333333333333333333333333333333\","
-        "\"config\":{\"model\":\"y\"}}}}");
+        got.data, "{\"agent\":\"a\",\"environment\":\"production\",\"version\":2,"
+                  "\"config_hash\":\"sha256:1111111111111111111111111111111111111111111111111111111111111111\","
+                  "\"content_hash\":\"sha256:2222222222222222222222222222222222222222222222222222222222222222\","
+                  "\"deployment\":{\"id\":\"d1\",\"kind\":\"rollback\",\"version\":2,\"previous\":1,\"reason\":\"say "
+                  "\\\"why\\\"\","
+                  "\"by\":\"k1\",\"at\":\"2026-11-23T14:05:00.123456Z\"},\"held\":true,"
+                  "\"overrides\":[{\"name\":\"beta\",\"version\":10,\"keys\":[\"u1\",\"u2\"]}],"
+                  "\"sessions\":{\"policy\":\"pin\",\"eras\":[]},\"config\":{\"model\":\"x\"},"
+                  "\"versions\":{\"10\":{\"config_hash\":\"sha256:"
+                  "3333333333333333333333333333333333333333333333333333333333333333\","
+                  "\"config\":{\"model\":\"y\"}}}}");
     str_deinit(&got);
     snapshot_unref(empty);
     snapshot_unref(snapshot);
