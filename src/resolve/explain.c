@@ -82,7 +82,7 @@ static void write_session(struct jw *jw, const struct told *told) {
     const struct snapshot_entry *entry = told->decision->entry;
     const struct snapshot_era *era = session_era(entry, told->question);
     begin_rule(jw, "session");
-    jw_text(jw, "policy", entry->sessions == SESSIONS_PIN ? "pin" : "follow");
+    jw_text(jw, "policy", session_policy_name(entry->sessions));
     write_time(jw, "started_at", told->question->session_started_at);
     if (era) write_era(jw, era, told->question);
     end_rule(jw, told->decision->reason == RESOLVE_SESSION);
@@ -91,7 +91,7 @@ static void write_session(struct jw *jw, const struct told *told) {
 static void write_rollout(struct jw *jw, const struct snapshot_rollout *rollout, const struct told *told) {
     begin_rule(jw, "rollout");
     jw_slice(jw, "id", rollout->id);
-    jw_text(jw, "state", open_state_name(rollout->state));
+    jw_text(jw, "state", rollout_state_name(rollout->state));
     write_asked(jw,
                 &(struct asked_of){rollout->candidate, rollout->share, rollout->salt, rollout->audience_text,
                                    rollout->audience},

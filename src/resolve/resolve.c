@@ -44,7 +44,7 @@ bool in_audience(const struct logic_rule *audience, const struct resolve_questio
 /* ---- sessions ---- */
 
 const struct snapshot_era *session_era(const struct snapshot_entry *entry, const struct resolve_question *question) {
-    if (question->session_started_at <= 0 || entry->sessions == SESSIONS_FOLLOW) return NULL;
+    if (question->session_started_at <= 0 || entry->sessions == SESSION_FOLLOW) return NULL;
     for (uint32_t i = 0; i < entry->era_count; i++)
         if (entry->eras[i].from <= question->session_started_at) return entry->eras + i;
     return NULL;

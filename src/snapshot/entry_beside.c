@@ -17,22 +17,6 @@ bool beside_is_needed(const struct snapshot_entry_spec *spec) {
     return spec->rollout || spec->panic || spec->override_count;
 }
 
-static const char *const open_states[] = {
-    [ROLLOUT_RUNNING] = "running", [ROLLOUT_PAUSED] = "paused", [ROLLOUT_HELD] = "held"};
-
-const char *open_state_name(enum rollout_state state) {
-    return (size_t)state < ARRAY_LEN(open_states) ? open_states[state] : "ended";
-}
-
-bool open_state_from_text(const char *text, enum rollout_state *ret) {
-    for (size_t i = 0; i < ARRAY_LEN(open_states); i++) {
-        if (strcmp(open_states[i], text) != 0) continue;
-        *ret = (enum rollout_state)i;
-        return true;
-    }
-    return false;
-}
-
 /* ---- audiences ---- */
 
 /* A rule of a later program may be unknown to this one; nobody gets the candidate then, and everybody is served. */
@@ -47,13 +31,13 @@ static int compile_or_nobody(const char *text, struct logic_rule **ret) {
 }
 
 static const struct logic_rule *compiled(const struct making *making, const char *text) {
-    for (size_t i = 0; text && i < making->rule_count; i++)
+    for (size_t i = 0; text && *text && i < making->rule_count; i++)
         if (strcmp(making->rule_texts[i], text) == 0) return making->rules[i];
     return NULL;
 }
 
 static int compile_once(struct making *making, const char *text) {
-    if (!text || compiled(making, text)) return 0;
+    if (!text || !*text || compiled(making, text)) return 0;
     int r = compile_or_nobody(text, making->rules + making->rule_count);
     if (r < 0) return r;
     making->rule_texts[making->rule_count++] = text;
@@ -72,7 +56,7 @@ int beside_compile(struct making *making) {
 
 static const struct snapshot_version *panic_version(const struct making *making) {
     const struct snapshot_entry_spec *spec = making->spec;
-    if (spec->panic->version == 0) return &snapshot_disabled;
+    if (spec->panic->version == PANIC_DISABLED) return &snapshot_disabled;
     return making_version(making, spec->panic->version < 0 ? spec->deployment.version : spec->panic->version);
 }
 

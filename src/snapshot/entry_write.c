@@ -46,7 +46,7 @@ static void write_rule(struct jw *jw, struct slice salt, struct slice audience) 
 static void write_rollout(struct jw *jw, const struct snapshot_rollout *rollout) {
     jw_object(jw, "rollout");
     jw_slice(jw, "id", rollout->id);
-    jw_text(jw, "state", open_state_name(rollout->state));
+    jw_text(jw, "state", rollout_state_name(rollout->state));
     jw_int(jw, "candidate", rollout->candidate->number);
     jw_int(jw, "share", rollout->share);
     write_rule(jw, rollout->salt, rollout->audience_text);
@@ -63,7 +63,7 @@ static void write_released(struct jw *jw, const struct snapshot_era *era) {
 
 static void write_sessions(struct jw *jw, const struct snapshot_entry *entry) {
     jw_object(jw, "sessions");
-    jw_text(jw, "policy", entry->sessions == SESSIONS_PIN ? "pin" : "follow");
+    jw_text(jw, "policy", session_policy_name(entry->sessions));
     jw_array(jw, "eras");
     for (uint32_t i = 0; i < entry->era_count; i++) {
         const struct snapshot_era *era = entry->eras + i;

@@ -208,7 +208,7 @@ static void put_rollout(struct writer *writer, const struct snapshot_rollout *ro
     put_count(writer, rollout != NULL);
     if (!rollout) return;
     put_text(writer, rollout->id);
-    put_text(writer, slice_of(open_state_name(rollout->state)));
+    put_text(writer, slice_of(rollout_state_name(rollout->state)));
     put_number(writer, rollout->candidate->number);
     put_number(writer, rollout->share);
     put_text(writer, rollout->salt);
@@ -246,7 +246,7 @@ static int put_entry(void *ctx, const struct snapshot_entry *entry) {
     put_text(writer, entry->environment);
     put_move(writer, &entry->deployment);
     put_flag(writer, entry->held);
-    put_flag(writer, entry->sessions == SESSIONS_FOLLOW);
+    put_flag(writer, entry->sessions == SESSION_FOLLOW);
     put_rollout(writer, snapshot_entry_rollout(entry));
     put_panic(writer, entry);
     put_count(writer, entry->era_count);
@@ -460,7 +460,8 @@ static int take_rollout(struct reader *reader, struct snapshot_entry_spec *spec)
     struct rollout *rollout = arena_alloc(&reader->arena, sizeof(*rollout));
     if (!rollout) return err_no_memory(reader->err);
     rollout->id = take_text(reader);
-    if (!open_state_from_text(take_text(reader), &rollout->state)) reader->bad = true;
+    if (!rollout_state_from_text(take_text(reader), &rollout->state) || !rollout_is_open(rollout->state))
+        reader->bad = true;
     rollout->candidate = take_number(reader, 1, NUMBER_MAX);
     rollout->share = (int32_t)take_number(reader, 0, SHARE_ALL);
     rollout->salt = take_text(reader);
@@ -514,7 +515,7 @@ static int take_eras(struct reader *reader, struct snapshot_entry_spec *spec) {
 
 static int take_beside(struct reader *reader, struct snapshot_entry_spec *spec) {
     if (reader->format < 2) return 0;
-    spec->sessions = take_flag(reader) ? SESSIONS_FOLLOW : SESSIONS_PIN;
+    spec->sessions = take_flag(reader) ? SESSION_FOLLOW : SESSION_PIN;
     int r = take_rollout(reader, spec);
     if (r == 0) r = take_panic(reader, spec);
     if (r == 0) r = take_eras(reader, spec);

@@ -97,8 +97,6 @@ struct snapshot_era {
 #define SESSION_LIFE (INT64_C(24) * 3600 * 1000000)
 #define SESSION_ERAS_MAX 64
 
-enum session_policy { SESSIONS_PIN, SESSIONS_FOLLOW };
-
 /* What one environment serves for one agent. The texts of the names and of the head lie right behind the struct. */
 struct snapshot_entry {
     const struct snapshot_version *version;    /* what the ref serves */
@@ -112,9 +110,6 @@ struct snapshot_entry {
     bool held;
     struct deployment deployment; /* the move behind the ref; strings owned by the entry */
 };
-
-const char *open_state_name(enum rollout_state state); /* "running", "paused" or "held" */
-bool open_state_from_text(const char *text, enum rollout_state *ret);
 
 /* The rollout that is open, or NULL. */
 static inline const struct snapshot_rollout *snapshot_entry_rollout(const struct snapshot_entry *entry) {
