@@ -59,7 +59,8 @@ int ops_permit(const struct op *op, const struct principal *principal, const jso
 int ops_call(struct ops *ops, struct op_call *call, struct err *err) MUST_CHECK;
 
 /* Appends the decision's JSON (an object), with the reasons when asked for. */
-void ops_write_decision(const struct decision *decision, bool explain, struct str *out);
+void ops_write_decision(const struct decision *decision, const struct resolve_question *question, bool explain,
+                        struct str *out);
 
 /* The decision as of a moment of the past, from the history in the store, by the one resolver. Appends the decision's JSON (an object) to `out`. */
 struct ops_past {
