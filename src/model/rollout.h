@@ -6,7 +6,8 @@
 #ifndef SERIN_MODEL_ROLLOUT_H
 #define SERIN_MODEL_ROLLOUT_H
 
-#include "base/mem.h"
+#include "base/json.h"
+#include "base/sm.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #define SHARE_ALL 100000
 #define ROLLOUT_STEPS_MAX 20
 #define ROLLOUT_METRICS_MAX 12
+#define ROLLOUT_GUARDS_MAX 8
 
 /* How a metric is measured on a unit, and with that how it is tested. */
 enum metric_kind {
@@ -40,25 +42,82 @@ struct metric {
 struct rollout_step {
     int32_t share;
     int64_t min_time;  /* at this step before the next */
+    int64_t max_time;  /* at this step without a verdict; then a person is asked */
     int64_t min_units; /* candidate units at this step before the next */
     double accept;     /* the ratio that METRIC_EVENT metrics must refute here; 0 = the metric's own */
     bool approval;     /* the next step waits for a person */
 };
 
 enum rollout_judge { JUDGE_EVIDENCE, JUDGE_RATIO };
+enum rollout_reaction { REACTION_ROLL_BACK, REACTION_HOLD };
+enum rollout_end { END_PROMOTE, END_ASK };
+
+/* The plain rule of JUDGE_RATIO, over error rates: candidate > roll_back × stable goes back, <= go_on × stable goes on. */
+struct ratio_rule {
+    double roll_back, go_on;
+    int64_t min_units; /* of the candidate, before either is said */
+};
+
+/* A query against a Prometheus server that can hold or roll back, and carries no weight in the evidence. Kept and checked for form here; asked
+ * by the controller. */
+enum guard_compare { GUARD_GT, GUARD_GE, GUARD_LT, GUARD_LE, GUARD_EQ, GUARD_NE };
+struct guard {
+    const char *name, *url, *query;
+    enum guard_compare compare; /* of the query's value with the threshold: true is bad */
+    double threshold;
+    int64_t lasting; /* true for so long before it acts */
+    enum rollout_reaction action;
+};
 
 struct rollout_plan {
     struct rollout_step steps[ROLLOUT_STEPS_MAX];
     size_t step_count;
     struct metric metrics[ROLLOUT_METRICS_MAX];
     size_t metric_count;
+    struct guard guards[ROLLOUT_GUARDS_MAX];
+    size_t guard_count;
     enum rollout_judge judge;
-    double alpha;      /* chance of a false rollback, over all metrics, steps and looks */
-    double beta;       /* chance of going on with a harmful candidate */
-    double alpha_srm;  /* chance of a false alarm of the sample ratio */
-    int64_t settle;    /* evidence to go on is of units assigned at least so long ago */
-    int64_t watermark; /* the same for evidence of harm */
+    struct ratio_rule ratio;
+    enum rollout_reaction on_harm; /* what evidence of harm does */
+    enum rollout_end on_end;       /* what the end of the last step does */
+    int64_t no_data_after;         /* so long without an outcome while decisions flow holds; 0 = never */
+    double alpha;                  /* chance of a false rollback, over all metrics, steps and looks */
+    double beta;                   /* chance of going on with a harmful candidate */
+    double alpha_srm;              /* chance of a false alarm of the sample ratio */
+    int64_t settle;                /* evidence to go on is of units assigned at least so long ago */
+    int64_t watermark;             /* the same for evidence of harm */
 };
+
+/* ---- a plan's text (rollout_plan.c) ---- */
+
+/* Reads {steps, analysis, limits, judge, ratio, on_harm, on_end, no_data_after, guards}: only `steps` must be there. Every fault carries the JSON
+ * pointer `at` and what follows it. `asks` is what on_end is when it is not said: a protected environment asks a person. Texts of the plan are put into
+ * the arena. 0 also with faults, and then the plan is of no use; NO_MEMORY. */
+int rollout_plan_parse(const json_t *json, const char *at, bool asks, struct arena *arena, struct rollout_plan *ret,
+                       struct faults *faults, struct err *err) MUST_CHECK;
+/* Appends the canonical JSON of everything the plan says, defaults too: parsing it gives the same plan again. */
+void rollout_plan_write(const struct rollout_plan *plan, struct str *out);
+/* A template under what was wished: the wish's members win, those of `analysis` one by one. Either may be NULL. A new reference. */
+int rollout_plan_merge(const json_t *template, const json_t *wish, json_t **ret, struct err *err) MUST_CHECK;
+
+/* Templates that every store begins with. `content` is JSON as rollout_plan_parse() reads it. */
+struct rollout_template {
+    const char *name;
+    const char *description;
+    const char *content;
+    const char *created_by; /* "" = built in */
+    int64_t created_at;
+    int64_t seq; /* 0 = built in */
+};
+#define ROLLOUT_TEMPLATE_DEFAULT "standard"
+const struct rollout_template *rollout_templates(size_t *ret_count); /* the built-in ones, in order of name */
+
+/* "90s", "10m", "1h30m", "3d": whole numbers of d, h, m and s in this order, each at most once. */
+#define DURATION_TEXT_SIZE 32
+bool duration_from_text(const char *text, int64_t *ret);
+void duration_text(int64_t duration, char ret[DURATION_TEXT_SIZE]); /* of whole seconds; "0s" */
+
+/* ---- rollouts (rollout.c) ---- */
 
 /* One rollout of a candidate in the place of a ref, and where it stands. Strings as in nouns.h. */
 enum rollout_state {
@@ -69,6 +128,11 @@ enum rollout_state {
     ROLLOUT_ROLLED_BACK,
     ROLLOUT_ABORTED
 };
+/* What may become of a rollout. A move to the same state (a step, a share) needs no row. */
+extern const struct sm rollout_sm;
+const char *rollout_state_name(enum rollout_state state);
+bool rollout_state_from_text(const char *text, enum rollout_state *ret);
+bool rollout_is_open(enum rollout_state state); /* running, paused or held: it may still move */
 
 struct rollout {
     const char *id;
@@ -107,10 +171,12 @@ struct rollout_move {
 };
 
 /* Everything of an agent in an environment, or of all agents there, frozen on one version. */
+#define PANIC_DISABLED 0  /* decisions say so and carry no configuration */
+#define PANIC_STABLE (-1) /* what the ref serves, without rollouts, overrides and sessions */
 struct panic {
-    const char *agent; /* "" = every agent of the environment, each on what its ref serves: stable, without rollouts */
+    const char *agent; /* "" = every agent of the environment */
     const char *environment;
-    int64_t version; /* 0 = disabled: decisions say so and carry no configuration */
+    int64_t version; /* or PANIC_DISABLED, PANIC_STABLE; with agent "" one of these two */
     const char *reason;
     const char *created_by;
     int64_t created_at;

@@ -4,6 +4,7 @@
 #include "base/ticker.h"
 #include "model/audit.h"
 #include "model/config.h"
+#include "model/rollout.h"
 #include "model/test_kit.h"
 
 static const struct kit_file files[] = {
@@ -157,12 +158,54 @@ static void test_hashing_an_entry(void **state) {
     walk(hash_entry, 5);
 }
 
+static int read_plan(void) {
+    struct arena arena = ARENA_INIT;
+    struct faults faults = FAULTS_INIT;
+    struct rollout_plan plan;
+    int r = rollout_plan_parse(input, "", false, &arena, &plan, &faults, NULL);
+    if (r == 0) assert_int_equal(faults.count, 2);
+    faults_deinit(&faults);
+    arena_deinit(&arena);
+    return r;
+}
+
+static int merge_plan(void) {
+    json_t *merged = NULL;
+    int r = rollout_plan_merge(input, input, &merged, NULL);
+    if (r < 0) assert_null(merged);
+    json_decref(merged);
+    return r;
+}
+
+static int write_plan(void) {
+    struct arena arena = ARENA_INIT;
+    struct faults faults = FAULTS_INIT;
+    struct rollout_plan plan;
+    struct str out = STR_INIT;
+    int r = rollout_plan_parse(input, "", false, &arena, &plan, &faults, NULL);
+    if (r == 0) rollout_plan_write(&plan, &out);
+    if (out.failed) r = -ERR_NO_MEMORY;
+    str_deinit(&out);
+    faults_deinit(&faults);
+    arena_deinit(&arena);
+    return r;
+}
+
+static void test_plans_of_rollouts(void **state) {
+    input =
+        kit_json("{'steps':[{'share':5},{'share':0}],'nonsense':1,'analysis':{'metrics':['error',{'name':'score.q'}]},"
+                 "'guards':[{'name':'a','url':'http://p','query':'q','condition':'> 0.5'}]}");
+    walk(read_plan, 8);
+    walk(merge_plan, 3);
+    walk(write_plan, 10);
+    json_decref(input);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reading),
-        cmocka_unit_test(test_checking),
-        cmocka_unit_test(test_sealing),
-        cmocka_unit_test(test_hashing_an_entry),
+        cmocka_unit_test(test_reading),           cmocka_unit_test(test_checking),
+        cmocka_unit_test(test_sealing),           cmocka_unit_test(test_hashing_an_entry),
+        cmocka_unit_test(test_plans_of_rollouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
