@@ -74,15 +74,18 @@ static int hex_value(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-bool reading_unit(struct slice text, uint64_t *ret) {
+bool reading_unit(struct slice text, uint32_t *ret_hash, uint64_t *ret) {
     uint64_t value = 0;
+    uint32_t hash = 0;
     int wrong = 0;
     if (text.len != 24) return false;
     for (size_t i = 0; i < 24; i++) {
         int digit = hex_value(text.ptr[i]);
         wrong |= digit;
-        if (i < 16) value = value << 4 | (uint64_t)(digit & 15);
+        hash = i < 8 ? hash << 4 | (uint32_t)(digit & 15) : hash;
+        value = value << 4 | (uint64_t)(digit & 15); /* the first 8 move out again */
     }
+    *ret_hash = hash;
     *ret = value;
     return wrong >= 0;
 }
@@ -171,7 +174,8 @@ static bool read_TEXT(struct reading *reading, struct scan *scan, enum outcome_f
 static bool read_UNIT(struct reading *reading, struct scan *scan, enum outcome_field field, struct outcome *ret) {
     struct slice text;
     if (!read_any_text(reading, scan, field, &text)) return false;
-    return !text.ptr || reading_unit(text, &ret->unit) || fault_of(reading, field, OUTCOME_FAULT_UNIT);
+    return !text.ptr || reading_unit(text, &ret->bucket_hash, &ret->unit) ||
+           fault_of(reading, field, OUTCOME_FAULT_UNIT);
 }
 
 static bool read_TIME(struct reading *reading, struct scan *scan, enum outcome_field field, struct outcome *ret) {

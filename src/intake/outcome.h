@@ -6,7 +6,7 @@
  * needs (its packed bytes, its places), and nothing for a single outcome; a span of OTLP costs a few allocations.
  *
  * Packed, each outcome is about 45 bytes. What repeats (agent, environment, version, rollout: a place; names of scores) is written where it first
- * occurs and is a small number from then on, so a batch can be unpacked only from its start. Of the unit the first 16 digits are kept; session
+ * occurs and is a small number from then on, so a batch can be unpacked only from its start. Session
  * and error type only of what failed; of the run a hash.
  */
 #ifndef SERIN_INTAKE_OUTCOME_H
@@ -74,8 +74,9 @@ struct outcome {
     enum outcome_arm arm;
     enum outcome_reason reason;
     struct outcome_place place;
-    size_t place_index; /* when unpacked */
-    uint64_t unit;      /* its first 16 digits */
+    size_t place_index;   /* when unpacked */
+    uint32_t bucket_hash; /* the unit's first 8 digits: its bucket's hash */
+    uint64_t unit;        /* its last 16, which stand for the user */
     int64_t at;
     double latency_ms, cost_usd;
     int64_t input_tokens, output_tokens, tool_errors;

@@ -3,7 +3,7 @@
  * The packed form of an outcome:
  *
  *   has (count) · state (count: ok, feedback, arm, reason) · place (count; a new one: agent, environment, version, rollout) · time since
- *   the outcome before (int) · unit (word) · latency, cost (real) · tokens, tool errors (count) · scores (count, each: name (count; a new
+ *   the outcome before (int) · unit (4 bytes and a word) · latency, cost (real) · tokens, tool errors (count) · scores (count, each: name (count; a new
  *   one: text) and real) · run (word) · session, error type (text, only when it failed)
  *
  * each only when `has` says so.
@@ -70,6 +70,12 @@ static bool add_scores(struct outcome_pack *pack, const struct outcome *outcome,
     return added;
 }
 
+static void add_unit(const struct outcome *outcome, struct str *out) {
+    uint32_t hash = htole32(outcome->bucket_hash);
+    str_add(out, &hash, sizeof(hash));
+    pack_word(out, outcome->unit);
+}
+
 bool outcome_pack_add(struct outcome_pack *pack, const struct outcome *outcome, struct outcomes *ret) {
     struct str *out = &ret->packed;
     uint32_t has = kept(outcome);
@@ -78,7 +84,7 @@ bool outcome_pack_add(struct outcome_pack *pack, const struct outcome *outcome, 
     bool added = add_place(pack, &outcome->place, ret);
     pack_int(out, outcome->at - pack->at);
     pack->at = outcome->at;
-    if (has & OUTCOME_HAS(UNIT)) pack_word(out, outcome->unit);
+    if (has & OUTCOME_HAS(UNIT)) add_unit(outcome, out);
     if (has & OUTCOME_HAS(LATENCY)) pack_real(out, outcome->latency_ms);
     if (has & OUTCOME_HAS(COST)) pack_real(out, outcome->cost_usd);
     if (has & OUTCOME_HAS(INPUT_TOKENS)) pack_count(out, (uint64_t)outcome->input_tokens);
@@ -134,6 +140,16 @@ static void take_state(struct unpack *from, struct outcome *ret) {
     ret->reason = (enum outcome_reason)(state >> 4 & 7);
 }
 
+static void take_unit(struct unpack *from, struct outcome *ret) {
+    uint32_t hash = 0;
+    from->failed |= from->end - from->p < (ptrdiff_t)sizeof(hash);
+    if (from->failed) return;
+    memcpy(&hash, from->p, sizeof(hash));
+    from->p += sizeof(hash);
+    ret->bucket_hash = le32toh(hash);
+    ret->unit = unpack_word(from);
+}
+
 int outcome_unpack(struct outcome_pack *pack, struct slice *bytes, struct outcome *ret) {
     if (!bytes->len) return 0;
     struct unpack from = UNPACK(*bytes);
@@ -142,7 +158,7 @@ int outcome_unpack(struct outcome_pack *pack, struct slice *bytes, struct outcom
     take_state(&from, ret);
     take_place(pack, &from, ret);
     pack->at = ret->at = (int64_t)((uint64_t)pack->at + (uint64_t)unpack_int(&from));
-    if (has & OUTCOME_HAS(UNIT)) ret->unit = unpack_word(&from);
+    if (has & OUTCOME_HAS(UNIT)) take_unit(&from, ret);
     if (has & OUTCOME_HAS(LATENCY)) ret->latency_ms = unpack_real(&from);
     if (has & OUTCOME_HAS(COST)) ret->cost_usd = unpack_real(&from);
     if (has & OUTCOME_HAS(INPUT_TOKENS)) ret->input_tokens = (int64_t)unpack_count(&from);

@@ -28,7 +28,7 @@ bool reading_item(struct reading *reading, struct scan *scan);
 /* Holds an outcome, whose `has` says what was given, to the rules that go for the whole of it, and packs it unless there are faults. */
 void reading_take(struct reading *reading, struct outcome *outcome);
 bool reading_time(struct reading *reading, struct slice text, int64_t *ret);
-bool reading_unit(struct slice text, uint64_t *ret);
+bool reading_unit(struct slice text, uint32_t *ret_hash, uint64_t *ret);
 uint64_t reading_hash(struct slice text); /* of a run's name; never 0 */
 /* A text that may be shown: 1 to OUTCOME_TEXT_MAX bytes without control characters. */
 bool reading_shown(struct slice text);

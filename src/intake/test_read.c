@@ -62,7 +62,8 @@ static void test_everything_comes_back(void **state) {
     assert_int_equal(outcomes.batch, 7);
     assert_int_equal(outcomes.place_count, 3);
     struct outcome plain = unpack_one(0), full = unpack_one(1), failed = unpack_one(2);
-    assert_true(plain.ok && plain.unit == UINT64_C(0x80000000c0ffee11) && plain.place.version == 42);
+    assert_true(plain.ok && plain.bucket_hash == 0x80000000u && plain.unit == UINT64_C(0xc0ffee1122334455) &&
+                plain.place.version == 42);
     assert_true(slice_equal_text(plain.place.environment, "production") && plain.place.rollout.len == 0);
     assert_int_equal(plain.at, INT64_C(1792995199500000));
     assert_true(full.latency_ms == 812.25 && full.cost_usd == 0.001 && full.tool_errors == 2 && full.run != 0);
@@ -467,32 +468,43 @@ static void test_gzip(void **state) {
 
 static void test_traces(void **state) {
     struct err err;
-    const char *body =
-        TRACE(
-            ATTR("deployment.environment.name", "\"stringValue\":\"staging\""),
-            "{\"traceId\":\"5b8efff798038103d269b633813fc60c\",\"name\":\"chat\"," SPAN_TIMES
-            ",\"attributes\":[" ATTR("gen_ai.usage.input_tokens", "\"intValue\":\"120\"") "," ATTR(
-                "gen_ai.usage.output_tokens",
-                "\"intValue\":30") "," DECISION
-                                   "," ATTR("serin.score.quality", "\"doubleValue\":0.5") "," ATTR("error.type", "\"str"
-                                                                                                                 "ingVa"
-                                                                                                                 "lue\""
-                                                                                                                 ":\"ti"
-                                                                                                                 "meout"
-                                                                                                                 "\"") "],\"events\":[{\"name\":\"feature_flag.evaluation\",\"attributes\":[" ATTR(
-                                       "feature_flag.key",
-                                       "\"stringValue\":\"agent.support\"") "," ATTR("feature_flag.result.variant",
-                                                                                     "\"stringValue\":\"support@"
-                                                                                     "43\"") "]}]},"
-                                                                                             "{\"name\":\"http\","
-                                                                                             "\"kind\":"
-                                                                                             "3," SPAN_TIMES
-                                                                                             ",\"attributes\":"
-                                                                                             "[" ATTR("x",
-                                                                                                      "\"arrayValue\":{"
-                                                                                                      "\"values\":[{"
-                                                                                                      "\"intValue\":"
-                                                                                                      "\"1\"}]}") "]}");
+    const char *body = TRACE(
+        ATTR("deployment.environment.name", "\"stringValue\":\"staging\""),
+        "{\"traceId\":\"5b8efff798038103d269b633813fc60c\",\"name\":\"chat\"," SPAN_TIMES
+        ",\"attributes\":[" ATTR("gen_ai.usage.input_tokens", "\"intValue\":\"120\"") "," ATTR(
+            "gen_ai.usage.output_tokens",
+            "\"intValue\":30") "," DECISION
+                               "," ATTR("serin.score.quality", "\"doubleValue\":0.5") "," ATTR(
+                                   "error.type",
+                                   "\"str"
+                                   "ingVa"
+                                   "lue\""
+                                   ":\"ti"
+                                   "meout"
+                                   "\"") "],\"events\":[{\"name\":\"feature_flag.evaluation\",\"attributes\":"
+                                         "[" ATTR("feature_flag.key", "\"stringValue\":\"agent.support\"") "," ATTR(
+                                             "feature_flag."
+                                             "result.variant",
+                                             "\"stringValue\":"
+                                             "\"support@"
+                                             "43\"") "]}]},"
+                                                     "{\"name\":"
+                                                     "\"http\","
+                                                     "\"kind\":"
+                                                     "3"
+                                                     "," SPAN_TIMES ",\"attribu"
+                                                     "tes\":"
+                                                     "[" ATTR("x", "\"arra"
+                                                                   "yValue"
+                                                                   "\":{"
+                                                                   "\"valu"
+                                                                   "es\":["
+                                                                   "{"
+                                                                   "\"intV"
+                                                                   "alue\""
+                                                                   ":"
+                                                                   "\"1\"}"
+                                                                   "]}") "]}");
     int r = read_form(OUTCOME_OTLP, body, &err);
     if (r < 0) fail_msg("%s at %s", err.message, err.at);
     assert_int_equal(outcomes.count, 1);
