@@ -34,4 +34,6 @@ struct judge {
     int (*read)(const struct rollout_plan *plan, struct slice bytes, void **ret, struct err *err);
 };
 
+extern const struct judge judge_analysis; /* analysis/evidence.h */
+
 #endif

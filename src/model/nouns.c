@@ -83,3 +83,16 @@ bool deployment_kind_from_text(const char *text, enum deployment_kind *ret) {
     *ret = (enum deployment_kind)found;
     return true;
 }
+
+static const char *const session_policy_names[] = {[SESSION_PIN] = "pin", [SESSION_FOLLOW] = "follow"};
+
+const char *session_policy_name(enum session_policy policy) {
+    return session_policy_names[policy];
+}
+
+bool session_policy_from_text(const char *text, enum session_policy *ret) {
+    size_t found;
+    if (!find_name(session_policy_names, ARRAY_LEN(session_policy_names), text, &found)) return false;
+    *ret = (enum session_policy)found;
+    return true;
+}

@@ -31,10 +31,16 @@ enum deployment_kind { DEPLOYMENT_DEPLOY, DEPLOYMENT_ROLLBACK, DEPLOYMENT_PROMOT
 const char *deployment_kind_name(enum deployment_kind kind);
 bool deployment_kind_from_text(const char *text, enum deployment_kind *ret);
 
+/* What a conversation holds to that says when it began: what was in force then, or what is in force at each turn. */
+enum session_policy { SESSION_PIN, SESSION_FOLLOW };
+const char *session_policy_name(enum session_policy policy);
+bool session_policy_from_text(const char *text, enum session_policy *ret);
+
 struct agent {
     const char *name;
     const char *description; /* "" when none */
     int64_t latest;          /* newest version number, 0 = none yet */
+    enum session_policy session;
     int64_t created_at;
     const char *created_by;
     int64_t seq; /* of the newest change to this record */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Agents: a log of descriptions, and the newest of each with the number of its newest version. */
+/* Agents: a log of descriptions and session policies, and the newest of each with the number of its newest version. */
 #include "store/store_impl.h"
 
-#define AGENT_COLUMNS "name, description, latest, created_by, created_at, seq"
+#define AGENT_COLUMNS "name, description, latest, created_by, created_at, seq, session"
 
 static int read_agent(struct db_stmt *stmt, struct arena *arena, void *ret, struct err *err) {
     struct row row = ROW_INIT(stmt, arena);
@@ -13,6 +13,8 @@ static int read_agent(struct db_stmt *stmt, struct arena *arena, void *ret, stru
     agent.created_by = row_text(&row);
     agent.created_at = row_int(&row);
     agent.seq = row_int(&row);
+    struct slice session = db_slice(stmt, row.column++);
+    if (!session.ptr || !session_policy_from_text(session.ptr, &agent.session)) row.failed = -ERR_STORE_CORRUPT;
     *(struct agent *)ret = agent;
     return row_end(&row, err);
 }
@@ -44,16 +46,18 @@ int store_agents(struct store_tx *tx, const char *after, size_t limit, struct ar
 }
 
 int store_agent_put(struct store_tx *tx, const struct agent *agent, struct err *err) {
-    int r = tx_write(
-        tx, "INSERT INTO agent_log (agent, description, created_by, created_at, seq) VALUES ($1, $2, $3, $4, $5)",
-        PARAMS(P_TEXT(agent->name), P_TEXT(agent->description), P_TEXT(agent->created_by), P_INT(agent->created_at),
-               P_INT(agent->seq)),
-        err);
+    int r = tx_write(tx,
+                     "INSERT INTO agent_log (agent, description, created_by, created_at, seq, session) VALUES ($1, $2, "
+                     "$3, $4, $5, $6)",
+                     PARAMS(P_TEXT(agent->name), P_TEXT(agent->description), P_TEXT(agent->created_by),
+                            P_INT(agent->created_at), P_INT(agent->seq), P_TEXT(session_policy_name(agent->session))),
+                     err);
     if (r < 0) return r;
     return tx_write(tx,
-                    "INSERT INTO agents_now (" AGENT_COLUMNS ") VALUES ($1, $2, 0, $3, $4, $5) "
-                    "ON CONFLICT (name) DO UPDATE SET description = excluded.description, seq = excluded.seq",
+                    "INSERT INTO agents_now (" AGENT_COLUMNS ") VALUES ($1, $2, 0, $3, $4, $5, $6) "
+                    "ON CONFLICT (name) DO UPDATE SET description = excluded.description, seq = excluded.seq, "
+                    "session = excluded.session",
                     PARAMS(P_TEXT(agent->name), P_TEXT(agent->description), P_TEXT(agent->created_by),
-                           P_INT(agent->created_at), P_INT(agent->seq)),
+                           P_INT(agent->created_at), P_INT(agent->seq), P_TEXT(session_policy_name(agent->session))),
                     err);
 }

@@ -5,10 +5,10 @@
 
 /* clang-format off */
 #define AGENTS_NOW "agents_now"
-#define AGENTS_NOW_COLUMNS "name, description, latest, created_by, created_at, seq"
+#define AGENTS_NOW_COLUMNS "name, description, latest, created_by, created_at, seq, session"
 #define AGENTS_NOW_TRUTH \
     "SELECT r.agent, l.description, COALESCE(v.latest, 0), f.created_by, f.created_at," \
-    " CASE WHEN COALESCE(v.seq, 0) > l.seq THEN v.seq ELSE l.seq END " \
+    " CASE WHEN COALESCE(v.seq, 0) > l.seq THEN v.seq ELSE l.seq END, l.session " \
     "FROM (SELECT agent, min(seq) AS first_seq, max(seq) AS last_seq FROM agent_log GROUP BY agent) r " \
     "JOIN agent_log f ON f.agent = r.agent AND f.seq = r.first_seq " \
     "JOIN agent_log l ON l.agent = r.agent AND l.seq = r.last_seq " \
@@ -46,13 +46,38 @@
     "JOIN override_log o ON o.agent = r.agent AND o.environment = r.environment AND o.name = r.name AND o.seq = r.seq " \
     "WHERE o.removed = 0"
 
+#define ROLLOUTS_NOW "rollouts_now"
+#define ROLLOUTS_NOW_COLUMNS \
+    "id, agent, environment, state, step, share, step_at, words, moved_by, moved_at, moved_seq"
+#define ROLLOUTS_NOW_TRUTH \
+    "SELECT m.rollout, m.agent, m.environment, m.state, m.step, m.share, m.step_at, m.words, m.created_by, " \
+    "m.created_at, m.seq FROM (SELECT rollout, max(seq) AS seq FROM rollout_moves GROUP BY rollout) r " \
+    "JOIN rollout_moves m ON m.rollout = r.rollout AND m.seq = r.seq"
+
+#define PANICS_NOW "panics_now"
+#define PANICS_NOW_COLUMNS "environment, agent, version, reason, created_by, created_at, seq"
+#define PANICS_NOW_TRUTH \
+    "SELECT p.environment, p.agent, p.version, p.reason, p.created_by, p.created_at, p.seq " \
+    "FROM (SELECT environment, agent, max(seq) AS seq FROM panic_log GROUP BY environment, agent) r " \
+    "JOIN panic_log p ON p.environment = r.environment AND p.agent = r.agent AND p.seq = r.seq WHERE p.is_on = 1"
+
+#define TEMPLATES_NOW "rollout_templates_now"
+#define TEMPLATES_NOW_COLUMNS "name, description, content, created_by, created_at, seq"
+#define TEMPLATES_NOW_TRUTH \
+    "SELECT t.name, t.description, t.content, t.created_by, t.created_at, t.seq " \
+    "FROM (SELECT name, max(seq) AS seq FROM rollout_template_log GROUP BY name) r " \
+    "JOIN rollout_template_log t ON t.name = r.name AND t.seq = r.seq"
+
 #define MADE_ANEW(table, columns, truth) "DELETE FROM " table "; INSERT INTO " table " (" columns ") " truth ";"
 static const char rebuild_sql[] =
     MADE_ANEW(AGENTS_NOW, AGENTS_NOW_COLUMNS, AGENTS_NOW_TRUTH)
     MADE_ANEW(ENVIRONMENTS_NOW, ENVIRONMENTS_NOW_COLUMNS, ENVIRONMENTS_NOW_TRUTH)
     MADE_ANEW(REFS_NOW, REFS_NOW_COLUMNS, REFS_NOW_TRUTH)
     MADE_ANEW(HOLDS_NOW, HOLDS_NOW_COLUMNS, HOLDS_NOW_TRUTH)
-    MADE_ANEW(OVERRIDES_NOW, OVERRIDES_NOW_COLUMNS, OVERRIDES_NOW_TRUTH);
+    MADE_ANEW(OVERRIDES_NOW, OVERRIDES_NOW_COLUMNS, OVERRIDES_NOW_TRUTH)
+    MADE_ANEW(ROLLOUTS_NOW, ROLLOUTS_NOW_COLUMNS, ROLLOUTS_NOW_TRUTH)
+    MADE_ANEW(PANICS_NOW, PANICS_NOW_COLUMNS, PANICS_NOW_TRUTH)
+    MADE_ANEW(TEMPLATES_NOW, TEMPLATES_NOW_COLUMNS, TEMPLATES_NOW_TRUTH);
 
 /* Rows that only one side has. */
 #define DIFFERENCE(table, columns, truth) \
@@ -66,6 +91,9 @@ static const struct {
     DIFFERENCE(REFS_NOW, REFS_NOW_COLUMNS, REFS_NOW_TRUTH)
     DIFFERENCE(HOLDS_NOW, HOLDS_NOW_COLUMNS, HOLDS_NOW_TRUTH)
     DIFFERENCE(OVERRIDES_NOW, OVERRIDES_NOW_COLUMNS, OVERRIDES_NOW_TRUTH)
+    DIFFERENCE(ROLLOUTS_NOW, ROLLOUTS_NOW_COLUMNS, ROLLOUTS_NOW_TRUTH)
+    DIFFERENCE(PANICS_NOW, PANICS_NOW_COLUMNS, PANICS_NOW_TRUTH)
+    DIFFERENCE(TEMPLATES_NOW, TEMPLATES_NOW_COLUMNS, TEMPLATES_NOW_TRUTH)
 };
 /* clang-format on */
 
@@ -85,25 +113,30 @@ int store_rebuild(struct store *store, struct err *err) {
     return store_write(store, rebuild, NULL, err);
 }
 
+#define COLUMNS_MAX 11
+
 struct derived_table {
     const char *sql;
     int columns;
 };
 
 static const struct derived_table derived_tables[] = {
-    {"SELECT name, description, latest, created_by, created_at, seq FROM agents_now ORDER BY name", 6},
+    {"SELECT name, description, latest, created_by, created_at, seq, session FROM agents_now ORDER BY name", 7},
     {"SELECT name, description, is_protected, created_by, created_at, seq FROM environments_now ORDER BY name", 6},
     {"SELECT environment, agent, version, seq FROM refs_now ORDER BY environment, agent", 4},
     {"SELECT environment, agent, reason, created_by, created_at, seq FROM holds_now ORDER BY environment, agent", 6},
     {"SELECT agent, environment, name, keys, version, reason, created_by, created_at, seq FROM overrides_now "
      "ORDER BY agent, environment, name",
      9},
+    {"SELECT " ROLLOUTS_NOW_COLUMNS " FROM rollouts_now ORDER BY id", 11},
+    {"SELECT " PANICS_NOW_COLUMNS " FROM panics_now ORDER BY environment, agent", 7},
+    {"SELECT " TEMPLATES_NOW_COLUMNS " FROM rollout_templates_now ORDER BY name", 6},
 };
 
 /* hash := SHA-256(hash, then each column as its length and its text) */
 static int hash_row(struct db_stmt *stmt, int columns, struct sha256 *hash, struct err *err) {
-    struct slice pieces[1 + 2 * 9];
-    uint64_t lengths[9];
+    struct slice pieces[1 + 2 * COLUMNS_MAX];
+    uint64_t lengths[COLUMNS_MAX];
     size_t count = 0;
 
     pieces[count++] = (struct slice){(const char *)hash->bytes, SHA256_SIZE};
@@ -148,7 +181,9 @@ int store_derived_hash(struct store *store, struct sha256 *ret, struct err *err)
     return r;
 }
 
+/* A store that is visited with an older schema has its derived tables made anew when it is migrated. */
 static int find_difference(void *arg, struct store_tx *tx, struct err *err) {
+    if (tx->store->schema < store_migration_count) return 0;
     for (size_t i = 0; i < ARRAY_LEN(differences); i++) {
         _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
         int r = tx_prepare(tx, differences[i].sql, &stmt, err);

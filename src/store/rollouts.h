@@ -19,6 +19,7 @@ int store_rollout_of(struct store_tx *tx, const char *agent, const char *environ
 struct store_rollouts_query {
     const char *agent, *environment; /* filters, NULL = all */
     bool open;                       /* only running, paused and held ones */
+    int64_t candidate; /* only those of this version; counts with agent and environment given and `open` not; 0 = any */
     int64_t before;
     size_t limit;
 };
@@ -44,5 +45,12 @@ int store_panic_get(struct store_tx *tx, const char *agent, const char *environm
                     struct panic *ret, struct err *err) MUST_CHECK;
 int store_panics(struct store_tx *tx, const char *environment /* NULL = all */, struct arena *arena, struct panic **ret,
                  size_t *ret_count, struct err *err) MUST_CHECK;
+
+/* Templates that were written over the built-in ones or beside them. STORE_NONE. */
+int store_template_get(struct store_tx *tx, const char *name, struct arena *arena, struct rollout_template *ret,
+                       struct err *err) MUST_CHECK;
+int store_templates(struct store_tx *tx, struct arena *arena, struct rollout_template **ret, size_t *ret_count,
+                    struct err *err) MUST_CHECK; /* in order of name */
+int store_template_put(struct store_tx *tx, const struct rollout_template *wanted, struct err *err) MUST_CHECK;
 
 #endif

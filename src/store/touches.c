@@ -9,6 +9,15 @@
     "SELECT t.seq, t.agent, t.environment, t.keys FROM (SELECT DISTINCT seq, " columns " FROM " table                  \
     " WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) t "
 
+/* Changes to what stands behind refs touch each of them: those that are served now, as those that are not have nothing to be loaded. */
+#define SESSION_CHANGES                                                                                                \
+    "(SELECT l.seq AS seq, r.agent AS agent, r.environment AS environment FROM agent_log l "                           \
+    "JOIN refs_now r ON r.agent = l.agent WHERE l.session <> COALESCE((SELECT p.session FROM agent_log p "             \
+    "WHERE p.agent = l.agent AND p.seq < l.seq ORDER BY p.seq DESC LIMIT 1), 'pin')) s"
+#define PANICS                                                                                                         \
+    "(SELECT p.seq AS seq, r.agent AS agent, r.environment AS environment FROM panic_log p "                           \
+    "JOIN refs_now r ON r.environment = p.environment AND (p.agent = '' OR p.agent = r.agent)) s"
+
 /* clang-format off */
 static const char touches_sql[] = "SELECT u.seq, u.agent, u.environment, u.keys FROM ("
     TOUCH_BRANCH("agent, '' AS environment, 0 AS keys", "agent_log") "UNION "
@@ -17,6 +26,9 @@ static const char touches_sql[] = "SELECT u.seq, u.agent, u.environment, u.keys 
     TOUCH_BRANCH("agent, environment, 0 AS keys", "deployments") "UNION "
     TOUCH_BRANCH("agent, environment, 0 AS keys", "hold_log") "UNION "
     TOUCH_BRANCH("agent, environment, 0 AS keys", "override_log") "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS keys", "rollout_moves") "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS keys", PANICS) "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS keys", SESSION_CHANGES) "UNION "
     TOUCH_BRANCH("'' AS agent, '' AS environment, 1 AS keys", "keys") "UNION "
     TOUCH_BRANCH("'' AS agent, '' AS environment, 1 AS keys", "key_revocations")
     ") u ORDER BY u.seq, u.agent, u.environment, u.keys LIMIT $3";

@@ -321,6 +321,142 @@ int kit_release(struct kit *kit, const struct kit_release *release) {
     return store_write(kit->store, release_fn, (void *)(uintptr_t)release, &kit->err);
 }
 
+int kit_session(struct kit *kit, const char *name, enum session_policy session) {
+    struct agent agent = {.name = name, .description = "answers", .session = session};
+    return store_write(kit->store, agent_fn, &agent, &kit->err);
+}
+
+static int rollout_fn(void *arg, struct store_tx *tx, struct err *err) {
+    struct rollout *rollout = arg;
+    struct kit_change change;
+
+    int r = kit_begin(tx, &change, err);
+    if (r < 0) return r;
+    rollout->created_at = change.at;
+    rollout->seq = change.position.seq;
+    r = store_rollout_add(tx, rollout, err);
+    return r != 0 ? r : kit_end(tx, &change, "rollout.start", rollout->agent, rollout->environment, err);
+}
+
+int kit_rollout(struct kit *kit, const char *id, const char *agent, const char *environment, int64_t stable,
+                int64_t candidate) {
+    char salt[64];
+    struct rollout rollout = {.id = id,
+                              .agent = agent,
+                              .environment = environment,
+                              .candidate = candidate,
+                              .stable = stable,
+                              .salt = salt,
+                              .plan = "{}",
+                              .reason = "a better one",
+                              .created_by = "key-1",
+                              .state = ROLLOUT_RUNNING,
+                              .share = 5000};
+
+    snprintf(salt, sizeof salt, "salt-%s", id);
+    return store_write(kit->store, rollout_fn, &rollout, &kit->err);
+}
+
+static int add_move(struct store_tx *tx, const struct kit_move *move, const struct kit_change *change,
+                    struct err *err) {
+    struct rollout_move row = {.rollout = move->rollout,
+                               .state = move->state,
+                               .step = move->step,
+                               .share = move->share,
+                               .action = move->action,
+                               .words = "so it is",
+                               .evidence = move->evidence,
+                               .created_by = "key-2",
+                               .created_at = change->at,
+                               .seq = change->position.seq};
+    return store_rollout_move(tx, &row, err);
+}
+
+static int move_fn(void *arg, struct store_tx *tx, struct err *err) {
+    struct kit_change change;
+
+    int r = kit_begin(tx, &change, err);
+    if (r < 0) return r;
+    r = add_move(tx, arg, &change, err);
+    return r != 0 ? r : kit_end(tx, &change, "rollout.move", "", "", err);
+}
+
+int kit_move(struct kit *kit, const struct kit_move *move) {
+    return store_write(kit->store, move_fn, (void *)(uintptr_t)move, &kit->err);
+}
+
+struct promote_job {
+    struct kit_move move;
+    struct deployment deployment;
+};
+
+static int promote_fn(void *arg, struct store_tx *tx, struct err *err) {
+    struct promote_job *job = arg;
+    struct kit_change change;
+
+    int r = kit_begin(tx, &change, err);
+    if (r < 0) return r;
+    job->deployment.created_at = change.at;
+    job->deployment.seq = change.position.seq;
+    r = add_move(tx, &job->move, &change, err);
+    if (r == 0) r = store_deployment_add(tx, &job->deployment, err);
+    return r != 0 ? r : kit_end(tx, &change, "rollout.promote", "", "", err);
+}
+
+int kit_promote(struct kit *kit, const char *rollout, const char *agent, const char *environment, int64_t version,
+                int64_t previous) {
+    struct promote_job job = {{.rollout = rollout, .action = "promote", .state = ROLLOUT_PROMOTED},
+                              {.id = rollout,
+                               .agent = agent,
+                               .environment = environment,
+                               .version = version,
+                               .previous = previous,
+                               .kind = DEPLOYMENT_PROMOTE,
+                               .reason = "good",
+                               .created_by = "key-1"}};
+    return store_write(kit->store, promote_fn, &job, &kit->err);
+}
+
+struct panic_job {
+    struct panic panic;
+    bool on;
+};
+
+static int panic_fn(void *arg, struct store_tx *tx, struct err *err) {
+    struct panic_job *job = arg;
+    struct kit_change change;
+
+    int r = kit_begin(tx, &change, err);
+    if (r < 0) return r;
+    job->panic.created_at = change.at;
+    job->panic.seq = change.position.seq;
+    r = job->on ? store_panic_put(tx, &job->panic, err) : store_panic_release(tx, &job->panic, err);
+    return r != 0 ? r : kit_end(tx, &change, "panic", job->panic.agent, job->panic.environment, err);
+}
+
+int kit_panic(struct kit *kit, const char *agent, const char *environment, int64_t version, bool on) {
+    struct panic_job job = {
+        {.agent = agent, .environment = environment, .version = version, .reason = "fire", .created_by = "key-1"}, on};
+    return store_write(kit->store, panic_fn, &job, &kit->err);
+}
+
+static int template_fn(void *arg, struct store_tx *tx, struct err *err) {
+    struct rollout_template *row = arg;
+    struct kit_change change;
+
+    int r = kit_begin(tx, &change, err);
+    if (r < 0) return r;
+    row->created_at = change.at;
+    row->seq = change.position.seq;
+    r = store_template_put(tx, row, err);
+    return r != 0 ? r : kit_end(tx, &change, "template.put", "", "", err);
+}
+
+int kit_template(struct kit *kit, const char *name, const char *content) {
+    struct rollout_template row = {.name = name, .description = "ours", .content = content, .created_by = "key-1"};
+    return store_write(kit->store, template_fn, &row, &kit->err);
+}
+
 struct answer_job {
     const char *key, *body;
 };
@@ -414,6 +550,8 @@ static int records_fn(void *arg, struct store_tx *tx, struct err *err) {
     struct release *releases;
     struct key *keys;
     struct store_touch *touches;
+    struct rollout *rollouts;
+    struct rollout_move *moves;
     struct store_answer answer;
     size_t count, more;
 
@@ -432,6 +570,15 @@ static int records_fn(void *arg, struct store_tx *tx, struct err *err) {
     assert_int_equal(store_keys(tx, &arena, &keys, &count, err), 0);
     for (size_t i = 0; i < count; i++)
         mix_int(arg, keys[i].revoked_at);
+    assert_int_equal(store_rollouts(tx, &(struct store_rollouts_query){.limit = 1000}, &arena, &rollouts, &count, err),
+                     0);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(store_rollout_moves(tx, rollouts[i].id, 0, 1000, true, &arena, &moves, &more, err), 0);
+        assert_int_equal(moves[0].seq, rollouts[i].moved_seq);
+        for (size_t m = 0; m < more; m++)
+            mix(arg, moves[m].evidence.ptr ? moves[m].evidence.ptr : "", moves[m].evidence.len);
+        mix_int(arg, (int64_t)more);
+    }
     assert_int_equal(store_touches(tx, 0, 100000, &arena, &touches, &count, err), 0);
     mix_int(arg, (int64_t)count);
     mix_int(arg, store_answer_get(tx, "key-1", "once", &arena, &answer, err));

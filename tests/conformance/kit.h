@@ -15,7 +15,7 @@
 /* clang-format on */
 
 #include "db/db.h"
-#include "store/store.h"
+#include "store/rollouts.h"
 
 #define KIT_START INT64_C(1790000000000000)
 
@@ -74,6 +74,23 @@ struct kit_release {
     int64_t versions[4], previous[4];
 };
 int kit_release(struct kit *kit, const struct kit_release *release);
+int kit_session(struct kit *kit, const char *agent, enum session_policy session);
+/* Begins at step 0 with a share of 5 %; the salt is "salt-" and the id, the plan "{}". */
+int kit_rollout(struct kit *kit, const char *id, const char *agent, const char *environment, int64_t stable,
+                int64_t candidate);
+struct kit_move {
+    const char *rollout, *action;
+    enum rollout_state state;
+    unsigned step;
+    int32_t share;
+    struct slice evidence;
+};
+int kit_move(struct kit *kit, const struct kit_move *move);
+/* A move and the deployment that goes with it in one change, as promoting has it. */
+int kit_promote(struct kit *kit, const char *rollout, const char *agent, const char *environment, int64_t version,
+                int64_t previous);
+int kit_panic(struct kit *kit, const char *agent, const char *environment, int64_t version, bool on);
+int kit_template(struct kit *kit, const char *name, const char *content);
 int kit_answer(struct kit *kit, const char *key, const char *body);
 
 struct position kit_head(struct kit *kit, int64_t *ret_at);

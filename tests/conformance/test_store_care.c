@@ -26,6 +26,9 @@ static void make_story(struct kit *kit, int pushes) {
     kit_ok(kit, kit_deploy(kit, "support", "production", 1, 0));
     kit_ok(kit, kit_hold(kit, "support", "production", true));
     kit_ok(kit, kit_override(kit, "support", "production", "qa", 1));
+    kit_ok(kit, kit_rollout(kit, "r-1", "support", "production", 1, 1));
+    kit_ok(kit, kit_panic(kit, "support", "production", 1, true));
+    kit_ok(kit, kit_template(kit, "ours", "{}"));
 }
 
 static void copy_path(const struct kit *kit, char ret[160]) {
@@ -204,8 +207,15 @@ static void the_tail_is_enough_for_a_quick_look(void **state) {
 }
 
 static void derived_tables_are_compared(void **state) {
-    static const char *const harms[] = {"UPDATE agents_now SET latest = 9", "DELETE FROM environments_now",
-                                        "UPDATE refs_now SET version = 2", "DELETE FROM holds_now",
+    static const char *const harms[] = {"UPDATE agents_now SET latest = 9",
+                                        "DELETE FROM environments_now",
+                                        "UPDATE refs_now SET version = 2",
+                                        "DELETE FROM holds_now",
+                                        "UPDATE agents_now SET session = 'follow'",
+                                        "UPDATE rollouts_now SET share = 6000",
+                                        "DELETE FROM rollouts_now",
+                                        "UPDATE panics_now SET version = 0",
+                                        "DELETE FROM rollout_templates_now",
                                         "INSERT INTO overrides_now (agent, environment, name, keys, version, reason, "
                                         "created_by, created_at, seq) VALUES "
                                         "('a', 'b', 'c', '[]', 1, '', '', 0, 1)"};

@@ -55,13 +55,27 @@ static int step(struct kit *kit, int number) {
     case 15:
         return kit_answer(kit, "once", "{}");
     case 16:
+        return kit_rollout(kit, "r-a", "a", "prod", 1, 2);
+    case 17:
+        return kit_move(kit, &(struct kit_move){"r-a", "advance", ROLLOUT_RUNNING, 1, 25000, SLICE_LIT("seen")});
+    case 18:
+        return kit_promote(kit, "r-a", "a", "prod", 2, 1);
+    case 19:
+        return kit_panic(kit, "", "prod", PANIC_STABLE, true);
+    case 20:
+        return kit_panic(kit, "", "prod", PANIC_STABLE, false);
+    case 21:
+        return kit_session(kit, "a", SESSION_FOLLOW);
+    case 22:
+        return kit_template(kit, "ours", "{}");
+    case 23:
         return store_epoch_begin(kit->store, 0, "restored", &kit->err);
     default:
         return store_rebuild(kit->store, &kit->err);
     }
 }
 
-#define STEPS 18
+#define STEPS 25
 
 static struct sha256 fingerprint(struct kit *kit) {
     struct db_fault fault = kit->fault;
