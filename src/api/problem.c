@@ -4,13 +4,19 @@
 
 #include <stdio.h>
 
-static void write_faults_of(struct jw *jw, const struct faults *faults) {
+/* The configuration is a member of the body that was sent; places in outcomes are those of the body itself. */
+static void write_faults_of(struct jw *jw, const struct op_call *call) {
+    const struct faults *faults = &call->faults;
+    const char *root = call->op && call->op->kind == OP_INTAKE ? "" : "/config";
     jw_array(jw, "errors");
     for (size_t i = 0; i < faults->count; i++) {
         if (faults->items[i].warning) continue;
         jw_object(jw, NULL);
-        jw_printf(jw, "at", "/config%s", faults->items[i].at);
+        jw_printf(jw, "at", "%s%s", root, faults->items[i].at);
         jw_text(jw, "detail", faults->items[i].message);
+        if (faults->items[i].code) jw_text(jw, "code", faults->items[i].code);
+        if (faults->items[i].remedy) jw_text(jw, "remedy", faults->items[i].remedy);
+        if (faults->items[i].line) jw_int(jw, "line", faults->items[i].line);
         jw_end_object(jw);
     }
     jw_end_array(jw);
@@ -27,7 +33,7 @@ static void write_problem(struct jw *jw, const struct err *err, const struct op_
     jw_text(jw, "remedy", err_remedy_text(err));
     if (err->line) jw_int(jw, "line", err->line);
     if (err->column) jw_int(jw, "column", err->column);
-    if (call && call->faults.errors) write_faults_of(jw, &call->faults);
+    if (call && call->faults.errors) write_faults_of(jw, call);
     if (call && call->current >= 0) jw_int(jw, "current", call->current);
     jw_end_object(jw);
 }

@@ -24,7 +24,9 @@ void reading_instance(struct reading *reading, struct slice text) {
     bool plain = text.len >= 1 && text.len <= OUTCOME_TEXT_MAX;
     for (size_t i = 0; i < text.len && plain; i++)
         plain = text.ptr[i] > ' ' && text.ptr[i] < 0x7f;
-    if (!plain) {
+    /* Such names are kept for traces, and are forgotten sooner. */
+    bool kept = reading->source->form != OUTCOME_OTLP && text.len >= 5 && !memcmp(text.ptr, "otlp:", 5);
+    if (!plain || kept) {
         reading_fault_at(reading, OUTCOME_FAULT_INSTANCE, "/instance");
         return;
     }
@@ -196,7 +198,8 @@ static int refuse(const struct outcomes *out, struct err *err) {
 
 static int finish(struct reading *reading, struct err *err) {
     struct outcomes *out = reading->out;
-    if (!out->count && !out->passed_over) reading_fault_at(reading, OUTCOME_FAULT_EMPTY, "/items");
+    bool traces = reading->source->form == OUTCOME_OTLP; /* exporters may have nothing of ours, or nothing at all */
+    if (!out->count && !traces) reading_fault_at(reading, OUTCOME_FAULT_EMPTY, "/items");
     if (out->count > OUTCOME_ITEMS_MAX) reading_fault_at(reading, OUTCOME_FAULT_ITEMS, "/items");
     int r = keep_places(reading, err);
     if (r < 0) return r;

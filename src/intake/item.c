@@ -22,9 +22,9 @@ static const struct field {
     struct slice name;
     read_field *read;
 } fields[OUTCOME_FIELD_COUNT_] = {
-#define FIELD(id, name, kind, doc) {SLICE_LIT(name), read_##kind},
+#define OUTCOME_FIELD(id, name, kind, doc) {SLICE_LIT(name), read_##kind},
 #include "intake/fields.def"
-#undef FIELD
+#undef OUTCOME_FIELD
 };
 
 static const struct {

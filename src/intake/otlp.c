@@ -251,9 +251,9 @@ static void write_times(struct jw *jw, const struct span *span) {
 /* The span as an item, as if it had been sent so. */
 static void write_item(const struct span *span, struct str *out) {
     static const char *const names[] = {
-#define FIELD(id, name, kind, doc) name,
+#define OUTCOME_FIELD(id, name, kind, doc) name,
 #include "intake/fields.def"
-#undef FIELD
+#undef OUTCOME_FIELD
     };
     struct jw jw = JW_INIT(out);
     jw_object(&jw, NULL);

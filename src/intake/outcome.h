@@ -37,9 +37,9 @@ enum outcome_fault {
 const char *outcome_fault_code(enum outcome_fault fault); /* "score_outside" */
 
 enum outcome_field {
-#define FIELD(id, ...) OUTCOME_##id,
+#define OUTCOME_FIELD(id, ...) OUTCOME_##id,
 #include "intake/fields.def"
-#undef FIELD
+#undef OUTCOME_FIELD
     OUTCOME_FIELD_COUNT_
 };
 #define OUTCOME_HAS(field) (1u << OUTCOME_##field)

@@ -21,7 +21,7 @@ enum op_id {
 };
 
 enum op_method { OP_GET, OP_PUT, OP_POST, OP_DELETE };
-enum op_kind { OP_MEMORY, OP_READ, OP_CHANGE, OP_STREAM };
+enum op_kind { OP_MEMORY, OP_READ, OP_CHANGE, OP_STREAM, OP_INTAKE };
 enum op_scope { OP_ANY, OP_ALL_ENVIRONMENTS };
 enum param_where { PARAM_PATH, PARAM_QUERY, PARAM_BODY };
 enum param_type {
@@ -40,6 +40,8 @@ enum param_type {
     PARAM_ROLE,     /* name of a role */
     PARAM_NAMES,    /* one name or a list of names */
     PARAM_UUID,     /* lower-case UUID */
+    PARAM_OUTCOMES, /* list of outcomes (intake/fields.def) */
+    PARAM_SPANS,    /* list of OTLP's ResourceSpans */
 };
 
 struct op_param {
@@ -81,6 +83,7 @@ enum field_type {
     FIELD_HASH,
     FIELD_OBJECT,
     FIELD_TEXTS,
+    FIELD_NUMBER,
     FIELD_REF,
     FIELD_LIST
 };
