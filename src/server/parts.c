@@ -177,8 +177,11 @@ static int make_api(struct parts *parts, struct err *err) {
         .log = &parts->log,
         .audit_key = parts->audit_key,
     };
-    struct intake_options intake = {
-        .store = parts->store, .clock = &clock_system, .log = &parts->log, .judge = &judge_analysis};
+    struct intake_options intake = {.store = parts->store,
+                                    .clock = &clock_system,
+                                    .log = &parts->log,
+                                    .judge = &judge_analysis,
+                                    .checkpoint_bytes = (size_t)config_int(parts->config, SETTING_OUTCOMES_CHECKPOINT)};
     r = intake_new(&intake, &parts->intake, err);
     if (r < 0) return r;
     struct api_options api = {
