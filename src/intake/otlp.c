@@ -141,6 +141,7 @@ static void give_score(struct span *span, struct slice key, const struct value *
     size_t len = name.len <= NAME_MAX_LEN ? name.len : NAME_MAX_LEN + 1;
     char *copy = span->score_names[span->score_count];
     memcpy(copy, name.ptr, len);
+    copy[len] = '\0';
     span->scores[span->score_count++] = (struct outcome_score){{copy, len}, value->number.real};
 }
 
