@@ -68,7 +68,7 @@ static size_t trial_place(const struct fold *fold, struct slice id) {
         size_t middle = (low + high) / 2;
         const char *other = fold->trials[middle]->id;
         size_t len = strlen(other), common = len < id.len ? len : id.len;
-        int order = memcmp(other, id.ptr, common);
+        int order = common ? memcmp(other, id.ptr, common) : 0;
         if (order < 0 || (order == 0 && len < id.len))
             low = middle + 1;
         else

@@ -437,8 +437,7 @@ static void *write_outcomes(void *arg) {
 /* ---- callers ---- */
 
 static int submit(struct intake *intake, struct job *job, struct err *err) {
-    struct err spare = ERR_INIT;
-    job->err = err ? err : &spare;
+    job->err = err;
     pthread_mutex_lock(&intake->mutex);
     bool full = job->kind == JOB_BATCH && intake->waiting >= intake->options.queue, ending = intake->ending;
     if (!full && !ending) {

@@ -11,7 +11,7 @@
  *
  * Memory: the fold's; 8 KiB for each of at most 1,024 instances seen lately; what waits in the queue is its callers'.
  *
- * All functions but intake_new() and intake_free() may be called by any thread that may wait for the disk.
+ * Every function wants a struct err. All functions but intake_new() and intake_free() may be called by any thread that may wait for the disk.
  */
 #ifndef SERIN_INTAKE_INTAKE_H
 #define SERIN_INTAKE_INTAKE_H
