@@ -62,14 +62,21 @@ void fold_record_tick(struct str *out, int64_t now) {
 
 /* ---- rollouts ---- */
 
+/* As strcmp(), of a text and a slice. */
+static int compare(const char *id, struct slice wanted) {
+    size_t i = 0;
+    while (i < wanted.len && id[i] && id[i] == wanted.ptr[i])
+        i++;
+    int other = i < wanted.len ? (unsigned char)wanted.ptr[i] : 0;
+    return (unsigned char)id[i] - other;
+}
+
+/* Where the rollout of that id stands, or belongs. */
 static size_t trial_place(const struct fold *fold, struct slice id) {
     size_t low = 0, high = fold->trial_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        const char *other = fold->trials[middle]->id;
-        size_t len = strlen(other), common = len < id.len ? len : id.len;
-        int order = common ? memcmp(other, id.ptr, common) : 0;
-        if (order < 0 || (order == 0 && len < id.len))
+        if (compare(fold->trials[middle]->id, id) < 0)
             low = middle + 1;
         else
             high = middle;

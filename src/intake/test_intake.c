@@ -390,6 +390,8 @@ static void test_scores(void **state) {
     add_item(&items, 11, 2, FAILED ",\"rollout\":\"r-0\",\"run\":\"run-2\""); /* counts as score 0 */
     add_item(&items, 12, 2, OK ",\"rollout\":\"r-0\",\"scores\":{\"quality\":0.5}");
     sent(world, "a", 1, items.data);
+    ok(world, intake_checkpoint(world->intake, &world->err));
+    kill_and_start(world); /* what a late score needs to know is in the checkpoint */
     static const char late[] = "{\"agent\":\"support\",\"version\":2,\"at\":\"2026-10-26T06:13:20Z\",\"rollout\":\"r-"
                                "0\",\"run\":\"%s\",\"scores\":{\"quality\":0.75}}";
     char item[300];
