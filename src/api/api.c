@@ -190,7 +190,7 @@ static enum http_verdict answer_on_worker(struct api *api, const struct route *r
     if (r == 0) r = request_quota(api, &principal, &err);
     if (r == 0) r = after_position(request, &after, &err);
     if (r == 0) r = ops_permit(route->op, &principal, NULL, &err);
-    if (r == 0 && (route->op->kind == OP_READ || route->op->kind == OP_CHANGE)) return HTTP_CONTROL;
+    if (r == 0 && route->op->kind != OP_MEMORY && route->op->kind != OP_STREAM) return HTTP_CONTROL;
     if (r == 0 && position_compare(snapshot_position(snapshot), after) < 0) return HTTP_CONTROL;
     if (r == 0 && route->op->kind == OP_MEMORY)
         return memory_answer(api, route, &principal, snapshot, request, response);
@@ -268,7 +268,7 @@ static int wait_for_position(struct api *api, struct http_request *request, stru
 /* A store that is away is told once; a position that never comes and a stream too many are what any client can ask for. */
 static bool is_failure(enum err_code code) {
     return err_status(code) >= 500 && code != ERR_STORE_UNAVAILABLE && code != ERR_UNAVAILABLE &&
-           code != ERR_TOO_MANY_STREAMS;
+           code != ERR_TOO_MANY_STREAMS && code != ERR_OUTCOMES_BUSY;
 }
 
 static void log_failure(struct api *api, const struct op *op, const struct err *err) {
@@ -293,10 +293,12 @@ static int answer_memory(struct api *api, const struct route *route, const struc
 static void answer_on_control(struct api *api, const struct route *route, const struct principal *principal,
                               struct http_request *request, struct http_response *response) {
     struct err err = ERR_INIT;
-    struct op_call call = {.current = -1};
+    struct op_call call = {.op = route->op, .current = -1};
     int r = wait_for_position(api, request, &err);
     if (r == 0 && (route->op->kind == OP_READ || route->op->kind == OP_CHANGE))
         r = call_operation(api, route, principal, request, &call, response, &err);
+    else if (r == 0 && route->op->kind == OP_INTAKE)
+        r = outcomes_answer(api, principal, request, &call, response, &err);
     else if (r == 0)
         r = answer_memory(api, route, principal, request, response, &err);
     if (r < 0) {

@@ -10,6 +10,7 @@
 #include "ops/ops.h"
 
 struct api;
+struct intake;
 
 /* How this server stands with its store and its snapshot file. */
 struct api_standing {
@@ -29,7 +30,9 @@ struct api_options {
     void (*standing)(void *ctx,
                      struct api_standing *ret); /* any thread; NULL: the store is open and there is no file */
     void *standing_ctx;
-    unsigned waiters; /* requests that may wait for a position at once: they keep control threads busy */
+    struct intake *intake; /* of outcomes; NULL: none are taken */
+    size_t body_limit;     /* of a body that was compressed, expanded; 0 = none */
+    unsigned waiters;      /* requests that may wait for a position at once: they keep control threads busy */
 };
 
 /* Registers itself as the listener of ops->live: call it before the first live_catch_up(). */

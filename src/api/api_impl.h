@@ -7,6 +7,7 @@
 #include "api/quota.h"
 #include "api/stream.h"
 #include "base/jw.h"
+#include "intake/intake.h"
 
 #include <stdatomic.h>
 
@@ -21,7 +22,8 @@ struct api {
     _Atomic bool draining;
     _Atomic uint64_t answers[OP_COUNT_][STATUS_CLASSES];
     _Atomic uint64_t refused_keys, over_quota;
-    _Atomic unsigned waiting; /* requests that wait for a position */
+    _Atomic unsigned waiting;                              /* requests that wait for a position */
+    _Atomic uint64_t outcome_faults[OUTCOME_FAULT_COUNT_]; /* of batches that were refused */
 };
 
 /* What a request is about, found from its method and path. */
@@ -104,6 +106,10 @@ int resolve_missing(int outcome, struct slice agent, struct slice environment, s
 /* The environment of a question: named, or (without `ptr`) the key's only one. */
 int question_environment(const struct principal *principal, struct slice named, struct slice *ret,
                          struct err *err) MUST_CHECK;
+
+/* Takes outcomes in, in any form (outcomes.c). On a control thread. With INVALID, call->faults. */
+int outcomes_answer(struct api *api, const struct principal *principal, struct http_request *request,
+                    struct op_call *call, struct http_response *response, struct err *err) MUST_CHECK;
 
 struct api_standing standing_of(const struct api *api);
 void metrics_answer(struct api *api, struct http_response *response);

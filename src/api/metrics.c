@@ -14,6 +14,7 @@ struct figures {
     struct api_standing standing;
     struct hub_stats hub;
     struct http_stats http;
+    struct intake_stats intake;
 };
 
 /* From /proc/self/statm, whose second number are the resident pages; 0 when it cannot be read. */
@@ -36,6 +37,7 @@ static void collect(struct api *api, struct figures *ret) {
     };
     publisher_return(api->options.publisher, borrow);
     ret->standing = standing_of(api);
+    if (api->options.intake) intake_stats(api->options.intake, &ret->intake);
     hub_stats(api->hub, &ret->hub);
     ret->refused_keys = atomic_load_explicit(&api->refused_keys, memory_order_relaxed);
     ret->over_quota = atomic_load_explicit(&api->over_quota, memory_order_relaxed);
@@ -60,6 +62,19 @@ static void write_answers(struct api *api, struct str *out) {
                 str_printf(out, "serin_answers_total{operation=\"%s\",status=\"%uxx\"} %llu\n", op_get(id)->name, class,
                            (unsigned long long)count);
         }
+}
+
+/* By fault, so that it can be seen what clients do wrong. */
+static void write_outcome_faults(struct api *api, struct str *out) {
+    str_add_text(out,
+                 "# HELP serin_outcome_faults_total Faults in batches of outcomes that were refused, by code\n# TYPE "
+                 "serin_outcome_faults_total counter\n");
+    for (enum outcome_fault fault = 0; fault < OUTCOME_FAULT_COUNT_; fault++) {
+        uint64_t count = atomic_load_explicit(&api->outcome_faults[fault], memory_order_relaxed);
+        if (count)
+            str_printf(out, "serin_outcome_faults_total{code=\"%s\"} %llu\n", outcome_fault_code(fault),
+                       (unsigned long long)count);
+    }
 }
 
 static void write_limits(const struct figures *figures, struct str *out) {
@@ -99,6 +114,7 @@ void metrics_answer(struct api *api, struct http_response *response) {
 #undef METRIC
     write_limits(&figures, out);
     write_answers(api, out);
+    write_outcome_faults(api, out);
     response->status = 200;
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";
 }

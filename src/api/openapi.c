@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The OpenAPI 3.1 document, made from the table of operations and the shapes of their answers. */
 #include "api/api_impl.h"
+#include "intake/outcome.h"
 #include "model/names.h"
 
 #include <stdio.h>
@@ -90,6 +91,14 @@ static void write_names(struct jw *jw) {
     write_list_length(jw, OPS_KEYS_MAX);
 }
 
+static void write_list_of(struct jw *jw, const char *schema, int64_t max) {
+    write_type(jw, "array");
+    jw_object(jw, "items");
+    write_ref_schema(jw, schema);
+    jw_end_object(jw);
+    write_list_length(jw, max);
+}
+
 static void write_moves(struct jw *jw) {
     write_type(jw, "array");
     jw_object(jw, "items");
@@ -125,6 +134,12 @@ static void write_param_schema(struct jw *jw, const struct op_param *param) {
         break;
     case PARAM_NAMES:
         write_names(jw);
+        break;
+    case PARAM_OUTCOMES:
+        write_list_of(jw, "outcome", OUTCOME_ITEMS_MAX);
+        break;
+    case PARAM_SPANS:
+        write_items(jw, "object");
         break;
     case PARAM_MOVES:
         write_moves(jw);
@@ -366,7 +381,7 @@ static void write_responses(struct jw *jw, const struct op *op) {
 }
 
 static void write_operation(struct jw *jw, const struct op *op) {
-    static const char *const kinds[] = {"memory", "read", "change", "stream"};
+    static const char *const kinds[] = {"memory", "read", "change", "stream", "intake"};
     static const char *const methods[] = {"get", "put", "post", "delete"};
     jw_object(jw, methods[op->method]);
     jw_text(jw, "operationId", op->name);

@@ -11,6 +11,9 @@ static void write_faults_of(struct jw *jw, const struct faults *faults, const ch
         jw_object(jw, NULL);
         jw_printf(jw, "at", "%s%s", at, faults->items[i].at);
         jw_text(jw, "detail", faults->items[i].message);
+        if (faults->items[i].code) jw_text(jw, "code", faults->items[i].code);
+        if (faults->items[i].remedy) jw_text(jw, "remedy", faults->items[i].remedy);
+        if (faults->items[i].line) jw_int(jw, "line", faults->items[i].line);
         jw_end_object(jw);
     }
     jw_end_array(jw);

@@ -69,6 +69,7 @@ struct fault {
     const char *message;   /* what is wrong and what is expected */
     unsigned line, column; /* of the source text, 0 = unknown */
     int warning;           /* 1: told to the user, does not refuse the input */
+    const char *code, *remedy; /* of this fault alone; NULL: those of the error */
 };
 
 /* A list of faults with its own arena, so that all faults of an input are told at once. At most

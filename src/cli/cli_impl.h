@@ -263,6 +263,7 @@ int run_json(struct cli *cli, struct err *err);
 int run_show(struct cli *cli, struct err *err);
 int run_deploy(struct cli *cli, struct err *err);
 int run_push(struct cli *cli, struct err *err);
+int run_outcome(struct cli *cli, struct err *err);
 int run_watch(struct cli *cli, struct err *err);
 int run_verify(struct cli *cli, struct err *err);
 int run_status(struct cli *cli, struct err *err);

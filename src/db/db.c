@@ -57,6 +57,10 @@ void db_bind_slice(struct db_stmt *stmt, int number, struct slice value) {
     stmt->driver->bind_slice(stmt, number, value.ptr ? value : SLICE_LIT(""));
 }
 
+void db_bind_bytes(struct db_stmt *stmt, int number, struct slice value) {
+    stmt->driver->bind_bytes(stmt, number, value.ptr ? value : SLICE_LIT(""));
+}
+
 void db_bind_null(struct db_stmt *stmt, int number) {
     stmt->driver->bind_slice(stmt, number, (struct slice){NULL, 0});
 }

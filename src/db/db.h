@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The narrow driver: what Serin needs of a database and nothing else. One SQL text serves every engine: TEXT,
- * BIGINT, DOUBLE PRECISION (hashes and other bytes are kept as lower-case hex TEXT, so that no type differs), ON CONFLICT,
+ * BIGINT, DOUBLE PRECISION, BLOB (for what only this program reads; hashes are kept as lower-case hex TEXT), ON CONFLICT,
  * RETURNING, keyset paging. Parameters are written $1, $2 … and bound by that number.
  *
  * A connection belongs to one thread at a time. Statements are prepared once a connection and text, and are
@@ -41,6 +41,8 @@ int db_prepare(struct db *db, const char *sql, struct db_stmt **ret, struct err 
 void db_bind_int(struct db_stmt *stmt, int number, int64_t value);
 void db_bind_text(struct db_stmt *stmt, int number, const char *value); /* NULL binds NULL */
 void db_bind_slice(struct db_stmt *stmt, int number, struct slice value);
+/* Any bytes, for a BLOB column; db_slice() reads them. */
+void db_bind_bytes(struct db_stmt *stmt, int number, struct slice value);
 void db_bind_null(struct db_stmt *stmt, int number);
 
 #define DB_ROW 1

@@ -21,6 +21,7 @@ struct db_driver {
 
     void (*bind_int)(struct db_stmt *stmt, int number, int64_t value);
     void (*bind_slice)(struct db_stmt *stmt, int number, struct slice value); /* ptr NULL binds NULL */
+    void (*bind_bytes)(struct db_stmt *stmt, int number, struct slice value);
     int (*step)(struct db_stmt *stmt, struct err *err);
     void (*reset)(struct db_stmt *stmt);
     int64_t (*column_int)(struct db_stmt *stmt, int column);

@@ -127,6 +127,10 @@ static void fault_bind_slice(struct db_stmt *base, int number, struct slice valu
     db_bind_null(fault_stmt_of(base)->inner, number);
 }
 
+static void fault_bind_bytes(struct db_stmt *base, int number, struct slice value) {
+    db_bind_bytes(fault_stmt_of(base)->inner, number, value);
+}
+
 static int fault_step(struct db_stmt *base, struct err *err) {
     struct fault_stmt *stmt = fault_stmt_of(base);
     bool failing = due(stmt->db);
@@ -176,6 +180,7 @@ static const struct db_driver fault_driver = {
     .check = fault_check,
     .bind_int = fault_bind_int,
     .bind_slice = fault_bind_slice,
+    .bind_bytes = fault_bind_bytes,
     .step = fault_step,
     .reset = fault_reset,
     .column_int = fault_column_int,

@@ -215,6 +215,13 @@ static void sqlite_bind_slice(struct db_stmt *base, int number, struct slice val
                         : sqlite3_bind_null(stmt->handle, index));
 }
 
+static void sqlite_bind_bytes(struct db_stmt *base, int number, struct slice value) {
+    struct sqlite_stmt *stmt = sqlite_stmt_of(base);
+    int index = param_index(stmt, number);
+
+    if (index) keep_bind_error(stmt, sqlite3_bind_blob64(stmt->handle, index, value.ptr, value.len, SQLITE_STATIC));
+}
+
 static int sqlite_step(struct db_stmt *base, struct err *err) {
     struct sqlite_stmt *stmt = sqlite_stmt_of(base);
     struct sqlite_db *db = stmt->db;
@@ -236,8 +243,10 @@ static int64_t sqlite_column_int(struct db_stmt *base, int column) {
 
 static struct slice sqlite_column_slice(struct db_stmt *base, int column) {
     sqlite3_stmt *handle = sqlite_stmt_of(base)->handle;
-    const char *text = (const char *)sqlite3_column_text(handle, column);
+    bool bytes = sqlite3_column_type(handle, column) == SQLITE_BLOB;
+    const char *text = bytes ? sqlite3_column_blob(handle, column) : (const char *)sqlite3_column_text(handle, column);
 
+    if (bytes && !text) return SLICE_LIT("");
     return (struct slice){text, text ? (size_t)sqlite3_column_bytes(handle, column) : 0};
 }
 
@@ -507,6 +516,7 @@ static const struct db_driver sqlite_driver = {
     .check = sqlite_check,
     .bind_int = sqlite_bind_int,
     .bind_slice = sqlite_bind_slice,
+    .bind_bytes = sqlite_bind_bytes,
     .step = sqlite_step,
     .reset = sqlite_reset,
     .column_int = sqlite_column_int,

@@ -7,6 +7,7 @@ static const struct op_impl impls[OP_COUNT_] = {
 #define PARAM(...)
 #define IMPL_MEMORY(id)
 #define IMPL_STREAM(id)
+#define IMPL_INTAKE(id)
 #define IMPL_READ(id) [OP_##id] = {.read = op_##id##_read},
 #define IMPL_CHANGE(id) \
     [OP_##id].check = op_##id##_check, [OP_##id].apply = op_##id##_apply, \

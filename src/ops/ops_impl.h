@@ -52,6 +52,7 @@ const struct op_impl *op_impl(enum op_id id);
 #define PARAM(...)
 #define DECLARE_MEMORY(id)
 #define DECLARE_STREAM(id)
+#define DECLARE_INTAKE(id)
 #define DECLARE_READ(id) int op_##id##_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err);
 #define DECLARE_CHANGE(id) \
     int op_##id##_check(struct op_run *run, struct store_tx *tx, struct err *err); \
@@ -64,6 +65,7 @@ const struct op_impl *op_impl(enum op_id id);
 #undef PARAM
 #undef DECLARE_MEMORY
 #undef DECLARE_STREAM
+#undef DECLARE_INTAKE
 #undef DECLARE_READ
 #undef DECLARE_CHANGE
 /* clang-format on */

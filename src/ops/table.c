@@ -98,6 +98,8 @@ const char *param_type_name(enum param_type type) {
         [PARAM_UUID] = "an id (UUID)",
         [PARAM_LIST] = "a list",
         [PARAM_BYTES] = "base64",
+        [PARAM_OUTCOMES] = "a list of outcomes",
+        [PARAM_SPANS] = "a list of resources with their spans",
     };
     return names[type];
 }

@@ -21,7 +21,7 @@ enum op_id {
 };
 
 enum op_method { OP_GET, OP_PUT, OP_POST, OP_DELETE };
-enum op_kind { OP_MEMORY, OP_READ, OP_CHANGE, OP_STREAM };
+enum op_kind { OP_MEMORY, OP_READ, OP_CHANGE, OP_STREAM, OP_INTAKE };
 /* OP_ROBOT: no way in from outside, only ops_call() by a principal that is a robot. */
 enum op_scope { OP_ANY, OP_ALL_ENVIRONMENTS, OP_ROBOT };
 enum param_where { PARAM_PATH, PARAM_QUERY, PARAM_BODY };
@@ -43,6 +43,8 @@ enum param_type {
     PARAM_UUID,     /* lower-case UUID */
     PARAM_LIST,     /* a JSON array */
     PARAM_BYTES,    /* base64 text of at most OPS_BYTES_MAX bytes */
+    PARAM_OUTCOMES, /* list of outcomes (intake/fields.def) */
+    PARAM_SPANS,    /* list of OTLP's ResourceSpans */
 };
 
 struct op_param {

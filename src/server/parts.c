@@ -5,6 +5,8 @@
  */
 #include "server/parts.h"
 
+#include "intake/intake.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -175,9 +177,18 @@ static int make_api(struct parts *parts, struct err *err) {
         .log = &parts->log,
         .audit_key = parts->audit_key,
     };
+    struct intake_options intake = {.store = parts->store,
+                                    .clock = &clock_system,
+                                    .log = &parts->log,
+                                    .judge = &judge_analysis,
+                                    .checkpoint_bytes = (size_t)config_int(parts->config, SETTING_OUTCOMES_CHECKPOINT)};
+    r = intake_new(&intake, &parts->intake, err);
+    if (r < 0) return r;
     struct api_options api = {
         .ops = &parts->ops,
         .publisher = parts->publisher,
+        .intake = parts->intake,
+        .body_limit = (size_t)config_int(parts->config, SETTING_BODY_LIMIT),
         .stream_ring = (size_t)config_int(parts->config, SETTING_STREAM_RING),
         .streams = (size_t)config_int(parts->config, SETTING_STREAMS),
         .requests_per_key = (unsigned)config_int(parts->config, SETTING_REQUESTS_PER_KEY),
@@ -238,6 +249,7 @@ void parts_stop(struct parts *parts) {
     if (parts->http) http_server_stop(parts->http, (unsigned)config_int(parts->config, SETTING_DRAIN_TIMEOUT) * 1000);
     if (parts->keeper) keeper_stop(parts->keeper);
     api_free(parts->api);
+    intake_free(parts->intake);
     keeper_free(parts->keeper);
     live_free(parts->live);
     publisher_free(parts->publisher);

@@ -18,6 +18,7 @@ struct parts {
     struct live *live;
     uint8_t audit_key[ED25519_PRIVATE_SIZE];
     struct ops ops;
+    struct intake *intake;
     struct api *api;
     struct keeper *keeper;
     struct http_server *http;

@@ -26,6 +26,7 @@ int tx_read_head(struct db *db, const char *sql, struct head *ret, struct err *e
 int store_advance(struct store_tx *tx, struct position *ret_position, int64_t *ret_at, struct err *err) {
     if (!tx->redo) return err_set(err, ERR_INTERNAL, "a reader wanted a position");
     if (tx->advanced) return err_set(err, ERR_INTERNAL, "a change wanted a second position");
+    if (tx->record) return err_set(err, ERR_INTERNAL, "a record wanted a position");
     int64_t now = clock_wall(tx->store->options.clock);
     tx->head.position.seq++;
     tx->head.at = now > tx->head.at ? now : tx->head.at + 1;

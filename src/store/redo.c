@@ -76,6 +76,8 @@ static int entry_run(struct db *db, const struct redo_entry *entry, struct err *
         const struct param *param = &entry->params[i];
         if (!param->is_text)
             db_bind_int(stmt, (int)i + 1, param->number);
+        else if (param->is_bytes)
+            db_bind_bytes(stmt, (int)i + 1, param->text);
         else if (param->text.ptr)
             db_bind_slice(stmt, (int)i + 1, param->text);
         else
@@ -96,7 +98,7 @@ int redo_run(const struct redo *redo, struct db *db, struct err *err) {
 
 static int may_write(const struct store_tx *tx, struct err *err) {
     if (!tx->redo) return err_set(err, ERR_INTERNAL, "a reader wanted to write");
-    if (!tx->advanced) return err_set(err, ERR_INTERNAL, "a change took no position before it wrote");
+    if (!tx->advanced && !tx->record) return err_set(err, ERR_INTERNAL, "a change took no position before it wrote");
     return 0;
 }
 

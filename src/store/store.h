@@ -6,7 +6,7 @@
  * Writing goes through store_write(): callers that come while a transaction is being committed are carried
  * out together in the next one (group commit), so that one client waits for one fsync and sixteen clients share it; one that
  * fails is undone without its neighbours (redo.c). A callback may therefore run on another caller's thread; its caller waits meanwhile.
- * After a commit that was not certain (UNKNOWN_OUTCOME) every caller of that transaction gets this code.
+ * store_record() takes part in the same transactions. After a commit that was not certain (UNKNOWN_OUTCOME) every caller of that transaction gets this code.
  *
  * A struct store may be used by any number of threads. A struct store_tx belongs to the callback it was given to.
  * Rows are copied into the arena that the caller names. Outcomes above 0: STORE_NONE, STORE_AMBIGUOUS.
@@ -56,6 +56,8 @@ typedef int (*store_fn)(void *arg, struct store_tx *tx, struct err *err);
  * without its audit entry is refused (INTERNAL), as is one that goes on after a statement of it failed. `fn` must not call
  * store_write() or store_read(). */
 int store_write(struct store *store, store_fn fn, void *arg, struct err *err) MUST_CHECK;
+/* The same for what is no change of the world: no position, no audit entry, no store_advance(). What outcomes add up to is written so. */
+int store_record(struct store *store, store_fn fn, void *arg, struct err *err) MUST_CHECK;
 /* Runs `fn` over a stable view of the newest committed state; its answer is passed up. Does not wait for writers. */
 int store_read(struct store *store, store_fn fn, void *arg, struct err *err) MUST_CHECK;
 

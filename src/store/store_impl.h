@@ -56,7 +56,8 @@ struct store_tx {
     struct redo *redo; /* NULL: reading */
     struct head head;  /* writing: as this change has moved it so far */
     bool advanced, audited;
-    int failed; /* the first failure of a statement: the change cannot be committed any more */
+    bool record; /* store_record(): writes without a position */
+    int failed;  /* the first failure of a statement: the change cannot be committed any more */
 };
 
 /* STORE_UNAVAILABLE unless this thread may use the store. */
@@ -75,7 +76,7 @@ int tx_read_head(struct db *db, const char *sql, struct head *ret, struct err *e
 
 /* One value of a writing statement. */
 struct param {
-    bool is_text;
+    bool is_text, is_bytes;
     int64_t number;
     struct slice text;         /* ptr NULL: NULL */
     const struct sha256 *hash; /* bound as hex; NULL otherwise */
@@ -86,13 +87,15 @@ struct param {
     { .is_text = true, .text = slice_of(value) }
 #define P_SLICE(value)                                                                                                 \
     { .is_text = true, .text = (value) }
+#define P_BYTES(value)                                                                                                 \
+    { .is_text = true, .is_bytes = true, .text = (value) }
 #define P_HASH(value)                                                                                                  \
     { .is_text = true, .hash = (value) }
 #define PARAMS(...)                                                                                                    \
     (const struct param[]){__VA_ARGS__}, sizeof((const struct param[]){__VA_ARGS__}) / sizeof(struct param)
 
 /* Carries out a statement whose values $1, $2 … are `params`. DB_ROW when it answered a row (RETURNING), 0 when none. Refuses readers
- * and changes that took no position yet. `sql` is a literal. */
+ * and changes (not records) that took no position yet. `sql` is a literal. */
 int tx_write(struct store_tx *tx, const char *sql, const struct param *params, size_t count,
              struct err *err) MUST_CHECK;
 /* As db_exec(). */

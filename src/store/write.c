@@ -27,9 +27,10 @@ struct write_job {
     void *arg;
     struct err *err;
     int result;
-    bool kept;  /* part of the open transaction */
-    bool leans; /* saw what that transaction had not committed yet, so its answer stands or falls with it */
-    bool lead;  /* woken to lead instead of being done */
+    bool kept;   /* part of the open transaction */
+    bool leans;  /* saw what that transaction had not committed yet, so its answer stands or falls with it */
+    bool lead;   /* woken to lead instead of being done */
+    bool record; /* no change: it takes no position */
     sem_t wake;
     struct write_job *next; /* in the queue, then among the carried out */
 };
@@ -38,6 +39,7 @@ struct batch {
     struct store *store;
     bool open;   /* a transaction is under way */
     bool broken; /* no further job may run in it */
+    bool moved;  /* a kept job took a position */
     struct redo redo;
     struct head head;       /* as the kept jobs left it */
     struct write_job *done; /* newest first */
@@ -107,7 +109,7 @@ static void batch_commit(struct batch *batch) {
         return;
     }
     FAILPOINT(write_finished);
-    int r = batch_write_head(batch, &err);
+    int r = batch->moved ? batch_write_head(batch, &err) : 0;
     FAILPOINT(write_commit);
     if (r == 0) r = db_commit(batch->store->writer, &err);
     FAILPOINT(write_committed);
@@ -151,14 +153,20 @@ static int job_run(struct batch *batch, struct write_job *job, struct err *err) 
     }
     job->leans = batch->kept > 0;
     struct redo_entry **mark = redo_mark(&batch->redo);
-    struct store_tx tx = {.store = batch->store, .db = batch->store->writer, .redo = &batch->redo, .head = batch->head};
+    struct store_tx tx = {.store = batch->store,
+                          .db = batch->store->writer,
+                          .redo = &batch->redo,
+                          .head = batch->head,
+                          .record = job->record};
     r = job->fn(job->arg, &tx, err);
     if (r == 0) r = job_check(&tx, err);
-    if (r != 0 || !tx.advanced) {
+    bool wrote = job->record ? redo_mark(&batch->redo) != mark : tx.advanced;
+    if (r != 0 || !wrote) {
         int lost = job_undo(batch, &tx, mark, err);
         return lost < 0 ? lost : r;
     }
     batch->head = tx.head;
+    batch->moved |= tx.advanced;
     batch->kept++;
     job->kept = true;
     FAILPOINT(write_kept);
@@ -203,9 +211,9 @@ static void lead(struct store *store, const struct write_job *mine) {
     queue_hand_over(&store->queue);
 }
 
-int store_write(struct store *store, store_fn fn, void *arg, struct err *err) {
+static int write_by(struct store *store, store_fn fn, void *arg, bool record, struct err *err) {
     struct write_queue *queue = &store->queue;
-    struct write_job job = {.fn = fn, .arg = arg, .err = err};
+    struct write_job job = {.fn = fn, .arg = arg, .err = err, .record = record};
 
     int r = store_admit(store, err);
     if (r < 0) return r;
@@ -225,4 +233,12 @@ int store_write(struct store *store, store_fn fn, void *arg, struct err *err) {
     if (leading) lead(store, &job);
     sem_destroy(&job.wake);
     return job.result;
+}
+
+int store_write(struct store *store, store_fn fn, void *arg, struct err *err) {
+    return write_by(store, fn, arg, false, err);
+}
+
+int store_record(struct store *store, store_fn fn, void *arg, struct err *err) {
+    return write_by(store, fn, arg, true, err);
 }

@@ -57,7 +57,7 @@ def cells(text):
 def rows(path, *macros):
     """(macro, arguments) of every row of a .def file, in order."""
     defines = [f"-D{macro}(...)=@{macro} __VA_ARGS__ @END" for macro in macros]
-    command = [os.environ.get("CC", "cc"), "-E", "-P", "-x", "c", *defines, str(ROOT / path)]
+    command = [os.environ.get("CC", "cc"), "-E", "-P", "-x", "c", f"-I{ROOT / 'src'}", *defines, str(ROOT / path)]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [(macro, cells(body)) for macro, body in re.findall(r"@(\w+) (.*?) @END", text, re.S)]
 

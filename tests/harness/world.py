@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ready-made situations, and for each operation one request that must succeed in it."""
+import datetime
 import itertools
+import time
 import uuid
 
 from harness import table
@@ -216,6 +218,21 @@ class World:
     def recipe_stream(self):
         return {"environment": ENVIRONMENT}
 
+    def outcome(self, agent, version=1, **more):
+        """An outcome of that version as a client sends it."""
+        now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
+        return {"agent": agent, "environment": ENVIRONMENT, "version": version, "unit": uuid.uuid4().hex[:24], "at": now, "ok": True, **more}
+
+    def recipe_outcomes(self):
+        return {"instance": unique("sender"), "batch": 1, "items": [self.outcome(self.served(1), latency_ms=12.5)]}
+
+    def recipe_otlp_traces(self):
+        values = {"serin.agent": self.served(1), "serin.environment": ENVIRONMENT, "serin.version": "1", "serin.unit": uuid.uuid4().hex[:24]}
+        attributes = [{"key": key, "value": {"stringValue": value}} for key, value in values.items()]
+        begin = time.time_ns()
+        span = {"traceId": uuid.uuid4().hex, "startTimeUnixNano": str(begin), "endTimeUnixNano": str(begin + 1_500_000), "attributes": attributes}
+        return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+
     def recipe_whoami(self):
         return {}
 
@@ -238,4 +255,4 @@ class World:
 
 def operations(*kinds):
     """Names of the operations of these kinds (none named = all but streams, which have no end)."""
-    return [op.name for op in table.operations().values() if op.kind in (kinds or ("MEMORY", "READ", "CHANGE"))]
+    return [op.name for op in table.operations().values() if op.kind in (kinds or ("MEMORY", "READ", "CHANGE", "INTAKE"))]

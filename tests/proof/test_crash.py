@@ -17,6 +17,7 @@ ASAN = ROOT / "build/asan/serin"
 AT_START = ("audit_key_", "migrate_")
 IN_COPIES = ("backup_", "restore_")
 IN_SNAPSHOT_FILE = ("snapshot_file_",)
+IN_OUTCOMES = ("outcomes_",)  # test_outcomes_exact.py
 POINTS = [row[0] for _, row in rows("src/base/failpoint.def", "FAILPOINT_ROW")]
 WRITE_POINTS = [name for name in POINTS if name.startswith(("write_", "change_"))]
 PASSAGES = max(1, SCALE.kills // 50)  # of each failpoint of a change; the others once
@@ -71,7 +72,7 @@ def ends_at(point, *arguments, folder):
     assert done.returncode == -signal.SIGKILL, done
 
 
-@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS and not name.startswith(IN_COPIES + IN_SNAPSHOT_FILE)])
+@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS and not name.startswith(IN_COPIES + IN_SNAPSHOT_FILE + IN_OUTCOMES)])
 def test_killed_in_a_first_start_or_a_rebuild(tmp_path, asan, point):
     """The next start finds a store in order."""
     store = f"sqlite:{tmp_path}/serin.db"

@@ -44,6 +44,9 @@ class Ways:
     def agent_show(self):
         return [self.world.served(1)]
 
+    def outcome(self):
+        return [f"{self.world.served(1)}@1", "-e", HERE, "--unit", "80000000c0ffee1122334455", "--score", "quality=0.5"]
+
     def push(self):
         path = self.folder / f"{unique()}.json"
         path.write_text(json.dumps(config(unique())))

@@ -21,6 +21,8 @@ def expected(op, params, role, binding):
         return 403, {"forbidden"}
     if op.scope == "ALL_ENVIRONMENTS" and binding != "all":
         return 403, {"forbidden"}
+    if binding == "elsewhere" and op.kind == "INTAKE":  # a fault of the outcome that names it
+        return 422, {"invalid"}
     if binding == "elsewhere" and ("environment" in params or op.name in ABOUT_ENVIRONMENT):
         return 404, {"environment_not_found", "not_found"}
     return None, set()
@@ -53,7 +55,7 @@ def test_cell(server, world, name, role, binding):
 
 # The contract's words: resolve (read decisions) < viewer < editor (push) < releaser (deploy, rollback) < admin.
 CONTRACT = {
-    "resolve": "resolve resolve_get snapshot stream whoami",
+    "resolve": "otlp_traces outcomes resolve resolve_get snapshot stream whoami",
     "viewer": "agent_get agent_list audit_checkpoint audit_list deployment_list environment_get environment_list hold_list override_list "
               "panic_list release_get release_list rollout_get rollout_list rollout_template_get rollout_template_list version_get version_list",
     "editor": "agent_put version_push",

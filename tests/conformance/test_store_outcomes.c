@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records: writing without a position, beside changes; and the rows of outcomes. Run once a driver: argv[1] is file, memory or fault. */
+#include "conformance/kit.h"
+
+#include "store/outcomes.h"
+
+#include <string.h>
+
+static enum kit_driver driver;
+
+static int setup(void **state) {
+    return kit_setup(state, driver);
+}
+
+static int put_minute(void *arg, struct store_tx *tx, struct err *err) {
+    return store_minute_add(tx, arg, err);
+}
+
+static int advance(void *arg, struct store_tx *tx, struct err *err) {
+    struct position position;
+    int64_t at;
+    return store_advance(tx, &position, &at, err);
+}
+
+static int fail_after_writing(void *arg, struct store_tx *tx, struct err *err) {
+    int r = store_minute_add(tx, arg, err);
+    return r < 0 ? r : err_set(err, ERR_CONFLICT, "on purpose");
+}
+
+static int nothing(void *arg, struct store_tx *tx, struct err *err) {
+    return 0;
+}
+
+struct minutes {
+    struct arena *arena;
+    struct store_minute *items;
+    size_t count;
+};
+
+static int read_minutes(void *arg, struct store_tx *tx, struct err *err) {
+    struct minutes *minutes = arg;
+    return store_minutes(tx, "a", "e", 0, INT64_MAX, minutes->arena, &minutes->items, &minutes->count, err);
+}
+
+static struct minutes minutes_of(struct kit *kit) {
+    struct minutes minutes = {.arena = &kit->arena};
+    kit_read(kit, read_minutes, &minutes);
+    return minutes;
+}
+
+static void a_record_has_no_position(void **state) {
+    struct kit *kit = *state;
+    struct store_minute minute = {"a", "e", 3, "stable", 60000000, 1, 1, 1, 250, 10, 20, 5000, 1, 0, 2};
+    int64_t at;
+
+    kit_ok(kit, kit_agent(kit, "x", ""));
+    struct position before = kit_head(kit, &at);
+    kit_ok(kit, store_record(kit->store, put_minute, &minute, &kit->err));
+    kit_ok(kit, store_record(kit->store, put_minute, &minute, &kit->err));
+    assert_int_equal(position_compare(before, kit_head(kit, &at)), 0);
+    assert_int_equal(store_record(kit->store, advance, NULL, &kit->err), -ERR_INTERNAL);
+    assert_int_equal(store_write(kit->store, put_minute, &minute, &kit->err), -ERR_INTERNAL);
+    assert_int_equal(store_record(kit->store, fail_after_writing, &minute, &kit->err), -ERR_CONFLICT);
+    kit_ok(kit, store_record(kit->store, nothing, NULL, &kit->err));
+    kit_ok(kit, kit_agent(kit, "y", ""));
+    assert_int_equal(kit_head(kit, &at).seq, before.seq + 1);
+    kit_reopen(kit);
+
+    struct minutes minutes = minutes_of(kit);
+    assert_int_equal(minutes.count, 1);
+    assert_int_equal(minutes.items[0].outcomes, 2);
+    assert_int_equal(minutes.items[0].latency, 500);
+    assert_int_equal(minutes.items[0].tool_errors, 4);
+    assert_string_equal(minutes.items[0].arm, "stable");
+}
+
+/* ---- the rows ---- */
+
+static const char bytes[] = "\0\xff\x01 any";
+
+static int put_rows(void *arg, struct store_tx *tx, struct err *err) {
+    struct slice any = {bytes, sizeof(bytes)};
+    int r = store_instance_put(tx, &(struct store_instance){"i", 7, 2, any, 100}, err);
+    if (r == 0) r = store_instance_put(tx, &(struct store_instance){"otlp:1", 1, 0, {NULL, 0}, 50}, err);
+    if (r == 0) r = store_instance_put(tx, &(struct store_instance){"old", 1, 0, {NULL, 0}, 50}, err);
+    if (r == 0) r = store_instances_forget(tx, "otlp:", "otlp;", 60, 10, err);
+    for (int64_t id = 1; id <= 3 && r == 0; id++)
+        r = store_outcome_log_add(tx, &(struct store_outcome_log){id, 10 * id, any}, err);
+    if (r == 0) r = store_outcome_log_cut(tx, 1, err);
+    if (r == 0) r = store_checkpoint_put(tx, &(struct store_checkpoint){"r", 1, {NULL, 0}}, err);
+    if (r == 0) r = store_checkpoint_put(tx, &(struct store_checkpoint){"r", 2, any}, err);
+    if (r == 0) r = store_checkpoint_put(tx, &(struct store_checkpoint){"gone", 2, any}, err);
+    if (r == 0) r = store_checkpoint_remove(tx, "gone", err);
+    for (int64_t number = 1; number <= 4 && r == 0; number++)
+        r = store_failure_put(tx, "r", number, "{}", err);
+    return r < 0 ? r : store_failures_cut(tx, "r", 1, err);
+}
+
+static int read_rows(void *arg, struct store_tx *tx, struct err *err) {
+    struct arena *arena = arg;
+    struct store_instance instance;
+    struct store_outcome_log *logs;
+    struct store_checkpoint *checkpoints;
+    struct store_failure *failures;
+    size_t count;
+
+    assert_int_equal(store_instance_get(tx, "i", arena, &instance, err), 0);
+    assert_true(instance.low == 7 && instance.gap == 2 && instance.seen_at == 100 &&
+                instance.above.len == sizeof(bytes));
+    assert_memory_equal(instance.above.ptr, bytes, sizeof(bytes));
+    assert_int_equal(store_instance_get(tx, "otlp:1", arena, &instance, err), STORE_NONE);
+    assert_int_equal(store_instance_get(tx, "old", arena, &instance, err), 0);
+    assert_int_equal(instance.above.len, 0);
+    assert_int_equal(store_outcome_logs(tx, 1, 1, arena, &logs, &count, err), 0);
+    assert_true(count == 1 && logs[0].id == 2 && logs[0].at == 20 && !memcmp(logs[0].body.ptr, bytes, sizeof(bytes)));
+    assert_int_equal(store_outcome_logs(tx, 0, 10, arena, &logs, &count, err), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(store_checkpoints(tx, arena, &checkpoints, &count, err), 0);
+    assert_true(count == 1 && checkpoints[0].log == 2 && checkpoints[0].body.len == sizeof(bytes));
+    assert_int_equal(store_failures(tx, "r", 4, 10, arena, &failures, &count, err), 0);
+    assert_true(count == 2 && failures[0].number == 3 && failures[1].number == 2);
+    return 0;
+}
+
+static void rows_of_outcomes(void **state) {
+    struct kit *kit = *state;
+
+    kit_ok(kit, store_record(kit->store, put_rows, NULL, &kit->err));
+    kit_reopen(kit);
+    kit_read(kit, read_rows, &kit->arena);
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_record_has_no_position, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(rows_of_outcomes, setup, kit_teardown),
+    };
+    if (argc != 2) return 2;
+    driver = strcmp(argv[1], "memory") == 0 ? KIT_MEMORY : strcmp(argv[1], "fault") == 0 ? KIT_FAULT : KIT_FILE;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
