@@ -20,7 +20,7 @@ struct event {
     struct str frame;
 };
 
-/* The newest change of each environment; environments are few. */
+/* The newest change of each environment that has changed since the hub began; environments are few. */
 struct environment_position {
     char name[64];
     struct position position;
@@ -45,6 +45,7 @@ struct hub {
     struct event **ring;
     uint64_t first, next;
     struct position floor, newest;
+    struct position unnoted; /* of every environment that is not among `environments` */
     struct environment_position *environments;
     size_t environment_count;
     struct stream *streams;
@@ -167,7 +168,10 @@ static void note_environment(struct hub *hub, const char *name, struct position 
         return;
     }
     struct environment_position *more = realloc(hub->environments, (hub->environment_count + 1) * sizeof(*more));
-    if (!more) return; /* its ETag is then the newest position of all: it changes too often, never too seldom */
+    if (!more) { /* it then stands for all that are not noted: their tags change once too often, never too seldom */
+        hub->unnoted = position;
+        return;
+    }
     hub->environments = more;
     struct environment_position *added = &more[hub->environment_count++];
     snprintf(added->name, sizeof(added->name), "%s", name);
@@ -175,6 +179,7 @@ static void note_environment(struct hub *hub, const char *name, struct position 
 }
 
 static void add_event(struct hub *hub, struct event *event, struct position position, const char *environment) {
+    note_environment(hub, environment, position);
     if (!event) {
         forget_all(hub, position);
         wake_streams(hub, NULL);
@@ -182,7 +187,6 @@ static void add_event(struct hub *hub, struct event *event, struct position posi
     }
     if (hub->next - hub->first == hub->options.ring) forget_oldest(hub);
     hub->ring[hub->next++ % hub->options.ring] = event;
-    note_environment(hub, environment, position);
     wake_streams(hub, environment);
 }
 
@@ -192,6 +196,7 @@ static void begin_anew(struct hub *hub, struct position position) {
     if (hub->newest.epoch) forget_all(hub, position);
     hub->floor = position;
     hub->newest = position;
+    hub->unnoted = position;
     wake_streams(hub, NULL);
 }
 
@@ -217,11 +222,15 @@ void hub_changed(void *ctx, const struct snapshot *snapshot, const struct live_n
     pthread_mutex_unlock(&hub->lock);
 }
 
+static struct position environment_position(const struct hub *hub, struct slice environment) {
+    for (size_t i = 0; i < hub->environment_count; i++)
+        if (slice_equal_text(environment, hub->environments[i].name)) return hub->environments[i].position;
+    return hub->unnoted;
+}
+
 struct position hub_environment_position(struct hub *hub, struct slice environment) {
     pthread_mutex_lock(&hub->lock);
-    struct position position = hub->newest;
-    for (size_t i = 0; i < hub->environment_count; i++)
-        if (slice_equal_text(environment, hub->environments[i].name)) position = hub->environments[i].position;
+    struct position position = environment_position(hub, environment);
     pthread_mutex_unlock(&hub->lock);
     return position;
 }

@@ -29,7 +29,8 @@ int hub_new(const struct hub_options *options, struct hub **ret, struct err *err
 struct hub *hub_free(struct hub *hub);
 /* A live_listener. */
 void hub_changed(void *ctx, const struct snapshot *snapshot, const struct live_news *news);
-/* The position of the newest change of an environment: what an ETag of its snapshot stands for. */
+/* The position of the newest change of an environment, or where the hub began when there was none since: what an ETag of its snapshot
+ * stands for. */
 struct position hub_environment_position(struct hub *hub, struct slice environment);
 /* A new stream of an environment. `after` NULL: from now on. The stream is owned by the answer that carries it. TOO_MANY_STREAMS. */
 int hub_open(struct hub *hub, struct slice environment, const struct position *after, struct http_stream **ret,

@@ -274,6 +274,18 @@ static void test_tags_of_environments(void **state) {
     assert_true(position_compare(staging, production) > 0);
 }
 
+/* After a start nothing is known but where it began: changes elsewhere must not look like changes here. */
+static void test_the_tag_of_an_environment_stands_while_others_change(void **state) {
+    struct snapshot *served = publisher_get(world.publisher);
+    hub_changed(hub, served, &(struct live_news){.anew = true});
+    snapshot_unref(served);
+    struct position before = hub_environment_position(hub, SLICE_LIT("production"));
+    deploy("a", "staging", 1);
+    assert_int_equal(position_compare(before, hub_environment_position(hub, SLICE_LIT("production"))), 0);
+    deploy("a", "production", 1);
+    assert_true(position_compare(before, hub_environment_position(hub, SLICE_LIT("production"))) < 0);
+}
+
 /* Open streams and those that resume fetch again, and no tag of before holds; from there on changes are told as ever. */
 static void test_everything_anew_says_refetch(void **state) {
     struct reader open, sleeping, resuming;
@@ -328,6 +340,7 @@ int main(void) {
         TEST(test_the_end_lets_streams_finish),
         TEST(test_no_more_streams_than_the_limit),
         TEST(test_tags_of_environments),
+        TEST(test_the_tag_of_an_environment_stands_while_others_change),
         TEST(test_everything_anew_says_refetch),
 #undef TEST
     };
