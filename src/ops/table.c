@@ -96,6 +96,7 @@ const char *param_type_name(enum param_type type) {
         [PARAM_ROLE] = "a role",
         [PARAM_NAMES] = "a name or a list of names",
         [PARAM_UUID] = "an id (UUID)",
+        [PARAM_LABEL] = "1 to 64 visible characters",
     };
     return names[type];
 }

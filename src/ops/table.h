@@ -40,6 +40,7 @@ enum param_type {
     PARAM_ROLE,     /* name of a role */
     PARAM_NAMES,    /* one name or a list of names */
     PARAM_UUID,     /* lower-case UUID */
+    PARAM_LABEL,    /* 1 … OPS_LABEL_MAX visible ASCII characters */
 };
 
 struct op_param {

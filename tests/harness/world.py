@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ready-made situations, and for each operation one request that must succeed in it."""
 import itertools
+import json
 import uuid
 
 from harness import table
+from harness.client import Events
 
 ENVIRONMENT = "staging"
 ELSEWHERE = "other"
@@ -22,6 +24,7 @@ def config(text="You help.", **more):
 class World:
     def __init__(self, server):
         self.server, self.admin = server, server.admin
+        self.reader = None  # of the stream whose id the last recipe gave
 
     def make_environments(self):
         for name in ENVIRONMENTS:
@@ -152,6 +155,17 @@ class World:
 
     def recipe_stream(self):
         return {"environment": ENVIRONMENT}
+
+    def recipe_stream_ack(self):
+        self.served(1)
+        if self.reader:
+            self.reader.close()
+        self.reader = Events(self.admin, environment=ENVIRONMENT)
+        ready = json.loads(self.reader.first["data"])
+        return {"stream": ready["stream"], "position": ready["position"]}
+
+    def recipe_stream_list(self):
+        return {"environment": ENVIRONMENT, "position": self.deploy(self.agent(1), 1)["position"]}
 
     def recipe_whoami(self):
         return {}

@@ -11,7 +11,7 @@ from harness.client import Events, request_of
 from harness.world import ELSEWHERE, ENVIRONMENT, unique
 
 BINDINGS = {"all": (), "here": (ENVIRONMENT,), "elsewhere": (ELSEWHERE,), "both": (ELSEWHERE, ENVIRONMENT)}
-ABOUT_ENVIRONMENT = {"release_get", "release_rollback", "key_revoke"}  # by what their id stands for
+ABOUT_ENVIRONMENT = {"release_get", "release_rollback", "key_revoke", "stream_ack"}  # by what their id stands for
 
 
 def expected(op, params, role, binding):
@@ -21,7 +21,7 @@ def expected(op, params, role, binding):
     if op.scope == "ALL_ENVIRONMENTS" and binding != "all":
         return 403, {"forbidden"}
     if binding == "elsewhere" and ("environment" in params or op.name in ABOUT_ENVIRONMENT):
-        return 404, {"environment_not_found", "not_found"}
+        return 404, {"environment_not_found", "not_found", "stream_not_found"}
     return None, set()
 
 
@@ -52,9 +52,9 @@ def test_cell(server, world, name, role, binding):
 
 # The contract's words: resolve (read decisions) < viewer < editor (push) < releaser (deploy, rollback) < admin.
 CONTRACT = {
-    "resolve": "resolve resolve_get snapshot stream whoami",
+    "resolve": "resolve resolve_get snapshot stream stream_ack whoami",
     "viewer": "agent_get agent_list audit_checkpoint audit_list deployment_list environment_get environment_list hold_list override_list "
-              "release_get release_list version_get version_list",
+              "release_get release_list stream_list version_get version_list",
     "editor": "agent_put version_push",
     "releaser": "deploy hold_release hold_set override_delete override_put release_create release_rollback rollback",
     "admin": "environment_put key_create key_list key_revoke",
