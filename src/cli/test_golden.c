@@ -105,6 +105,8 @@ static const struct {
     {"override-remove", "override remove qa support -e production"},
     {"resolve", "resolve support -e production -u user-42"},
     {"resolve-explain", "resolve support -e production -u ada --explain"},
+    {"streams", "streams -e production"},
+    {"streams-none", "streams -e production"},
     {"env", "env"},
     {"env-create", "env create production"},
     {"env-show", "env show production"},

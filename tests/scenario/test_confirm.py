@@ -287,3 +287,129 @@ def test_many_confirm_while_streams_close_and_changes_come(make_server):
     assert set(answers) <= {200, 404} and 200 in answers
     until(lambda: standing(server.admin) == (0, 0, 0))
     assert metric(server, "serin_streams_confirming") == 0
+
+
+# ---- serin streams, and --wait in all its endings -----------------------------------------------
+
+
+class Following(threading.Thread):
+    """A program that confirms whatever it reads, some time after it has read it."""
+
+    def __init__(self, client, delay=0.0, **more):
+        super().__init__()
+        self.reader, self.delay = Reader(client, **more), delay
+        self.reader.confirm()
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.reader.events.close()
+        self.join()
+
+    def run(self):
+        with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
+            while self.reader.read():
+                time.sleep(self.delay)
+                self.reader.confirm()
+
+
+def test_streams_for_people(here, server, admin):
+    agent = here.served(1, 2)
+    with Reader(admin, name="web-1") as reader, Reader(admin):
+        reader.confirm()
+        assert "Nobody who confirms is behind" in server.cli("streams", "-e", HERE).ok().out
+        here.deploy(agent, 1)
+        out = server.cli("streams", "-e", HERE).ok().out
+        assert re.search(r"^streams open +2$", out, re.M) and re.search(r"^that confirm +1$", out, re.M), out
+        assert re.search(rf"^web-1 .*{reader.position}.*{reader.id}$", out, re.M), out
+        assert "Nobody" in server.cli("streams", "-e", HERE, "--position", reader.position).ok().out
+        server.cli("streams", "-e", HERE, "--position", "x").fails()
+        server.cli("streams", "-e", HERE, key=server.client("resolve", HERE).key).fails()
+
+
+def test_wait_until_all_have_it(here, server):
+    agent = here.served(1, 2)
+    with Following(server.another()), Following(server.another(), delay=0.3):
+        ran = server.cli("deploy", f"{agent}@1", "-e", HERE, "--wait").ok()
+        told = re.fullmatch(r"2 of 2 confirmed in (\d+) ms", ran.out.splitlines()[-1])
+        assert told and 200 <= int(told[1]) < 5000 and not ran.err, ran
+        ran = server.cli("rollback", agent, "-e", HERE, "--wait=5").ok()
+        assert "2 of 2 confirmed in " in ran.out and not ran.err, ran
+
+
+def test_wait_for_a_release(here, server):
+    first, second = here.agent(1), here.agent(1)
+    with Following(server.another()):
+        ran = server.cli("deploy", f"{first}@1", f"{second}@1", "-e", HERE, "--wait").ok()
+        assert "1 of 1 confirmed in " in ran.out, ran
+        release, agents = here.release()
+        ran = server.cli("release", "rollback", release, "--wait").ok()
+        assert "1 of 1 confirmed in " in ran.out, ran
+
+
+def test_wait_for_what_is_served_already(here, server, admin):
+    """Nothing changes, so nobody will hear anything; they have it all the same, whatever happened elsewhere since."""
+    agent = here.served(1)
+    with Following(server.another()):
+        here.deploy(agent, 1, ELSEWHERE)
+        admin.op("agent_put", agent=unique())
+        ran = server.cli("deploy", f"{agent}@1", "-e", HERE, "--wait").ok()
+        assert "nothing changed" in ran.out and "1 of 1 confirmed in " in ran.out, ran
+
+
+def test_wait_names_the_laggards(here, server, admin):
+    agent = here.served(1, 2)
+    with Following(server.another()), Reader(admin, name="web-7") as behind, Reader(admin) as unnamed:
+        behind.confirm()
+        unnamed.confirm()
+        begun = time.monotonic()
+        ran = server.cli("deploy", f"{agent}@1", "-e", HERE, "--wait=1").fails()
+        assert 1 <= time.monotonic() - begun < 5
+        key = admin.op("whoami")["name"]
+        assert ran.err.splitlines() == ["serin: 1 of 3 confirmed within 1 s; missing:",
+                                        f"  web-7 (key: {key}) has {behind.position}",
+                                        f"  {unnamed.id} (key: {key}) has {unnamed.position}"], ran
+        assert here.version_of(agent) == 1, "the change is made all the same"
+
+
+def test_wait_for_one_that_goes_away(here, server, admin):
+    agent = here.served(1, 2)
+    with Following(server.another()), Reader(admin, name="web-7") as behind:
+        behind.confirm()
+        leaving = threading.Timer(0.5, behind.events.close)
+        leaving.start()
+        ran = server.cli("deploy", f"{agent}@1", "-e", HERE, "--wait").ok()
+        leaving.join()
+        assert "1 of 1 confirmed in " in ran.out, ran
+
+
+def test_wait_when_nobody_confirms(here, server, admin):
+    agent = here.served(1, 2)
+    ran = server.cli("deploy", f"{agent}@1", "-e", HERE, "--wait").ok()
+    assert ran.err == "serin: no stream is connected; nothing to wait for\n", ran
+    with Reader(admin), Reader(admin), Reader(admin):
+        ran = server.cli("rollback", agent, "-e", HERE, "--wait").ok()
+        assert ran.err == "serin: none of the 3 connected streams confirms what it has; nothing to wait for\n", ran
+        with Following(server.another()):
+            ran = server.cli("deploy", f"{agent}@1", "-e", HERE, "--wait").ok()
+            assert "1 of 1 confirmed in " in ran.out and "3 more streams never confirmed anything" in ran.out, ran
+
+
+def test_wait_and_json(here, server):
+    """Standard output stays the answer of the change."""
+    agent = here.served(1, 2)
+    with Following(server.another()):
+        ran = server.cli("deploy", f"{agent}@1", "-e", HERE, "--wait", "--json").ok()
+        server.schemas.check("deployment_change", ran.json)
+        assert re.fullmatch(r"serin: 1 of 1 confirmed in \d+ ms\n", ran.err), ran
+        ran = server.cli("deploy", f"{agent}@2", "-e", HERE, "--wait", "--dry-run").ok()
+        assert "confirmed" not in ran.out + ran.err, ran
+
+
+def test_wait_for_a_change_that_is_refused(here, server):
+    agent = here.served(1, 2)
+    with Following(server.another()):
+        ran = server.cli("deploy", f"{agent}@1", "-e", HERE, "--expected", "7", "--wait").fails()
+        assert "the change is made" not in ran.err and "confirmed" not in ran.out, ran
