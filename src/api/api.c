@@ -167,7 +167,13 @@ static int open_stream(struct api *api, const struct route *route, const struct 
     response->content_type = "text/event-stream";
     http_response_header(response, "Cache-Control", "no-store");
     answer_position(request, response, snapshot_position(snapshot));
-    return hub_open(api->hub, environment, given ? &after : NULL, &response->stream, err);
+    const struct hub_reader reader = {
+        .environment = environment,
+        .name = slice_of(json_get_text(params, "name")),
+        .key = slice_of(principal->name),
+        .after = given ? &after : NULL,
+    };
+    return hub_open(api->hub, &reader, &response->stream, err);
 }
 
 /* ---- on a worker ---- */

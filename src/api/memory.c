@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What memory answers besides resolving: who asks, and snapshots. Whole snapshots are written on a control thread, for they are big. */
+/* What memory answers besides resolving: who asks, who has confirmed what, and snapshots. Whole snapshots are written on a control thread, for they are big. */
 #include "api/api_impl.h"
 #include "model/names.h"
 
@@ -43,6 +43,111 @@ static bool snapshot_unchanged(struct api *api, const json_t *params, const stru
     return true;
 }
 
+/* A question whose answer is small enough to be written here and now. */
+struct small {
+    struct api *api;
+    const json_t *params;
+    const struct principal *principal;
+    const struct snapshot *snapshot;
+    struct arena *arena;
+};
+
+/* ---- what readers of the stream confirm ---- */
+
+/* No reader was told of a position that the snapshot it asks by has not reached. */
+static int check_reached(const struct small *small, struct position *ret, struct err *err) {
+    char newest[POSITION_TEXT_SIZE];
+    const char *text = json_get_text(small->params, "position");
+    struct position here = snapshot_position(small->snapshot);
+    if (position_from_text(text, ret) && position_compare(*ret, here) <= 0) return 0;
+    position_text(here, newest);
+    int r = err_set(err, ERR_POSITION_UNKNOWN, "nobody can have %s yet: this node is at %s", text, newest);
+    err_at(err, "/position");
+    err_remedy(err, "Confirm the id of an event of this stream, once it was applied");
+    return r;
+}
+
+static int answer_ack(const struct small *small, struct str *out, struct err *err) {
+    struct hub_confirmation confirmation = {
+        .stream = slice_of(json_get_text(small->params, "stream")),
+        .principal = small->principal,
+    };
+    struct position confirmed;
+    char text[POSITION_TEXT_SIZE];
+    int r = check_reached(small, &confirmation.position, err);
+    if (r == 0) r = hub_confirm(small->api->hub, &confirmation, &confirmed, err);
+    if (r < 0) return r;
+    position_text(confirmed, text);
+    struct jw jw = JW_INIT(out);
+    jw_object(&jw, NULL);
+    jw_slice(&jw, "stream", confirmation.stream);
+    jw_text(&jw, "confirmed", text);
+    jw_end_object(&jw);
+    return 0;
+}
+
+static void write_laggard(const struct hub_laggard *laggard, struct jw *jw) {
+    char confirmed[POSITION_TEXT_SIZE], opened_at[CLOCK_TEXT_SIZE];
+    position_text(laggard->confirmed, confirmed);
+    clock_text(laggard->opened_at, opened_at);
+    jw_object(jw, NULL);
+    jw_text(jw, "id", laggard->id);
+    if (*laggard->name) jw_text(jw, "name", laggard->name);
+    jw_text(jw, "key", laggard->key);
+    jw_text(jw, "confirmed", confirmed);
+    jw_text(jw, "opened_at", opened_at);
+    jw_end_object(jw);
+}
+
+static void write_standing(struct slice environment, const struct hub_standing *standing, struct str *out) {
+    char position[POSITION_TEXT_SIZE];
+    position_text(standing->position, position);
+    struct jw jw = JW_INIT(out);
+    jw_object(&jw, NULL);
+    jw_slice(&jw, "environment", environment);
+    jw_text(&jw, "position", position);
+    jw_int(&jw, "streams", (int64_t)standing->streams);
+    jw_int(&jw, "confirming", (int64_t)standing->confirming);
+    jw_int(&jw, "confirmed", (int64_t)standing->confirmed);
+    jw_array(&jw, "laggards");
+    for (size_t i = 0; i < standing->laggard_count; i++)
+        write_laggard(&standing->laggards[i], &jw);
+    jw_end_array(&jw);
+    jw_end_object(&jw);
+}
+
+static int answer_streams(const struct small *small, struct str *out, struct err *err) {
+    struct slice environment = slice_of(json_get_text(small->params, "environment"));
+    struct position position;
+    struct hub_standing standing;
+    const char *asked = json_get_text(small->params, "position");
+    int r = question_environment(small->principal, environment, &environment, err);
+    if (r < 0) return r;
+    if (!snapshot_has_environment(small->snapshot, environment))
+        return resolve_missing(RESOLVE_NO_ENVIRONMENT, SLICE_LIT(""), environment, err);
+    bool given = asked && position_from_text(asked, &position);
+    r = hub_standing(small->api->hub, environment, given ? &position : NULL, small->arena, &standing);
+    if (r < 0) return err_no_memory(err);
+    write_standing(environment, &standing, out);
+    return 0;
+}
+
+static int answer_small(const struct small *small, enum op_id op, struct http_request *request,
+                        struct http_response *response, struct err *err) {
+    struct str body = STR_INIT;
+    int r = 0;
+    if (op == OP_whoami) write_whoami(small->principal, small->snapshot, &body);
+    if (op == OP_stream_ack) r = answer_ack(small, &body, err);
+    if (op == OP_stream_list) r = answer_streams(small, &body, err);
+    if (r < 0) {
+        str_deinit(&body);
+        return r;
+    }
+    answer_json(response, 200, &body);
+    answer_position(request, response, snapshot_position(small->snapshot));
+    return 0;
+}
+
 enum http_verdict memory_answer(struct api *api, const struct route *route, const struct principal *principal,
                                 const struct snapshot *snapshot, struct http_request *request,
                                 struct http_response *response) {
@@ -50,17 +155,13 @@ enum http_verdict memory_answer(struct api *api, const struct route *route, cons
     _cleanup_(json_decrefp) json_t *params = NULL;
     bool dry_run;
     int r = request_params(route, request, &params, &dry_run, &err);
-    if (r == 0 && route->op->id == OP_snapshot && !snapshot_unchanged(api, params, principal, request, response))
-        return HTTP_CONTROL;
-    if (r == 0 && (route->op->id == OP_resolve || route->op->id == OP_resolve_get))
-        r = resolve_answer(api, route->op, params, principal, snapshot, request, response, &err);
+    bool whole = route->op->id == OP_snapshot;
+    bool resolves = route->op->id == OP_resolve || route->op->id == OP_resolve_get;
+    if (r == 0 && whole && !snapshot_unchanged(api, params, principal, request, response)) return HTTP_CONTROL;
+    if (r == 0 && resolves) r = resolve_answer(api, route->op, params, principal, snapshot, request, response, &err);
     if (r == ANSWER_IS_PAST) return HTTP_CONTROL;
-    if (r == 0 && route->op->id == OP_whoami) {
-        struct str body = STR_INIT;
-        write_whoami(principal, snapshot, &body);
-        answer_json(response, 200, &body);
-        answer_position(request, response, snapshot_position(snapshot));
-    }
+    const struct small small = {api, params, principal, snapshot, http_arena(request)};
+    if (r == 0 && !whole && !resolves) r = answer_small(&small, route->op->id, request, response, &err);
     if (r < 0) problem_answer(&err, NULL, response);
     return HTTP_ANSWER;
 }

@@ -153,6 +153,9 @@ static void write_param_schema(struct jw *jw, const struct op_param *param) {
     case PARAM_UUID:
         write_patterned(jw, "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}");
         break;
+    case PARAM_LABEL:
+        write_patterned(jw, "[!-~]{1,64}");
+        break;
     case PARAM_POSITION:
         write_patterned(jw, POSITION_PATTERN);
         break;
@@ -364,6 +367,10 @@ static void write_response(struct jw *jw, const char *status, const char *descri
     jw_end_object(jw);
 }
 
+static bool has_tag(const struct op *op) {
+    return op->id == OP_resolve_get || op->id == OP_snapshot;
+}
+
 static void write_responses(struct jw *jw, const struct op *op) {
     char status[8];
     snprintf(status, sizeof(status), "%d", op->status);
@@ -371,7 +378,7 @@ static void write_responses(struct jw *jw, const struct op *op) {
     jw_object(jw, "responses");
     write_response(jw, status, op->status == 201 ? "Done" : "The answer", media, op->answer);
     if (op->status == 201) write_response(jw, "200", "Nothing changed, or a dry run", media, op->answer);
-    if (op->kind == OP_MEMORY && op->method == OP_GET && op->id != OP_whoami) {
+    if (has_tag(op)) {
         jw_object(jw, "304");
         jw_text(jw, "description", "Not changed since If-None-Match");
         jw_end_object(jw);

@@ -3,11 +3,16 @@
  * The hub. Events are numbered without end; number n lies in slot n % capacity. `first` is the oldest that is still there and
  * `floor` the position before it, so a resume behind `floor` has missed nothing. The snapshot that an event's entries come from is
  * the newest one at that moment, so a reader that applies events in order ends with the newest state.
+ *
+ * Streams stand in a list, for those who look at all, and in slots, for those who have an id. A free slot is on a chain; slots are handed out
+ * in order until the first one comes back.
  */
 #include "api/stream.h"
 
+#include "base/hash.h"
 #include "base/jw.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +25,7 @@ struct event {
     struct str frame;
 };
 
-/* The newest change of each environment; environments are few. */
+/* The newest change of each environment that has changed since the hub began; environments are few. */
 struct environment_position {
     char name[64];
     struct position position;
@@ -37,7 +42,20 @@ struct stream {
     size_t sent;           /* of `own`, then of `current` */
     bool sleeping;
     int64_t spoke_at;
+    uint32_t slot;
+    uint64_t nonce;
+    bool confirms; /* it ever did */
+    struct position confirmed;
+    int64_t opened_at;
+    const char *name, *key; /* in `texts` */
+    char texts[];
 };
+
+struct slot {
+    struct stream *stream; /* NULL: free */
+    uint32_t next_free;
+};
+#define NO_SLOT UINT32_MAX
 
 struct hub {
     pthread_mutex_t lock;
@@ -45,23 +63,29 @@ struct hub {
     struct event **ring;
     uint64_t first, next;
     struct position floor, newest;
+    struct position unnoted; /* of every environment that is not among `environments` */
     struct environment_position *environments;
     size_t environment_count;
     struct stream *streams;
     size_t stream_count;
-    uint64_t refused;
+    struct slot *slots; /* as many as the limit */
+    uint32_t slots_used, free_slot;
+    size_t confirming;
+    uint64_t refused, confirmations;
     bool ended;
 };
 
 int hub_new(const struct hub_options *options, struct hub **ret, struct err *err) {
     struct hub *hub = calloc(1, sizeof(*hub));
-    struct event **slots = calloc(options->ring, sizeof(*slots));
-    if (!hub || !slots) {
+    struct event **ring = calloc(options->ring, sizeof(*ring));
+    struct slot *slots = calloc(options->limit + 1, sizeof(*slots)); /* what was never used takes no memory */
+    if (!hub || !ring || !slots) {
         free(hub);
+        free(ring);
         free(slots);
         return err_no_memory(err);
     }
-    *hub = (struct hub){.options = *options, .ring = slots};
+    *hub = (struct hub){.options = *options, .ring = ring, .slots = slots, .free_slot = NO_SLOT};
     pthread_mutex_init(&hub->lock, NULL);
     *ret = hub;
     return 0;
@@ -79,6 +103,7 @@ struct hub *hub_free(struct hub *hub) {
         event_unref(hub->ring[n % hub->options.ring]);
     pthread_mutex_destroy(&hub->lock);
     free(hub->environments);
+    free(hub->slots);
     free(hub->ring);
     free(hub);
     return NULL;
@@ -167,7 +192,10 @@ static void note_environment(struct hub *hub, const char *name, struct position 
         return;
     }
     struct environment_position *more = realloc(hub->environments, (hub->environment_count + 1) * sizeof(*more));
-    if (!more) return; /* its ETag is then the newest position of all: it changes too often, never too seldom */
+    if (!more) { /* it then stands for all that are not noted: their tags change once too often, never too seldom */
+        hub->unnoted = position;
+        return;
+    }
     hub->environments = more;
     struct environment_position *added = &more[hub->environment_count++];
     snprintf(added->name, sizeof(added->name), "%s", name);
@@ -175,6 +203,7 @@ static void note_environment(struct hub *hub, const char *name, struct position 
 }
 
 static void add_event(struct hub *hub, struct event *event, struct position position, const char *environment) {
+    note_environment(hub, environment, position);
     if (!event) {
         forget_all(hub, position);
         wake_streams(hub, NULL);
@@ -182,7 +211,6 @@ static void add_event(struct hub *hub, struct event *event, struct position posi
     }
     if (hub->next - hub->first == hub->options.ring) forget_oldest(hub);
     hub->ring[hub->next++ % hub->options.ring] = event;
-    note_environment(hub, environment, position);
     wake_streams(hub, environment);
 }
 
@@ -192,6 +220,7 @@ static void begin_anew(struct hub *hub, struct position position) {
     if (hub->newest.epoch) forget_all(hub, position);
     hub->floor = position;
     hub->newest = position;
+    hub->unnoted = position;
     wake_streams(hub, NULL);
 }
 
@@ -217,21 +246,34 @@ void hub_changed(void *ctx, const struct snapshot *snapshot, const struct live_n
     pthread_mutex_unlock(&hub->lock);
 }
 
+static struct position environment_position(const struct hub *hub, struct slice environment) {
+    for (size_t i = 0; i < hub->environment_count; i++)
+        if (slice_equal_text(environment, hub->environments[i].name)) return hub->environments[i].position;
+    return hub->unnoted;
+}
+
 struct position hub_environment_position(struct hub *hub, struct slice environment) {
     pthread_mutex_lock(&hub->lock);
-    struct position position = hub->newest;
-    for (size_t i = 0; i < hub->environment_count; i++)
-        if (slice_equal_text(environment, hub->environments[i].name)) position = hub->environments[i].position;
+    struct position position = environment_position(hub, environment);
     pthread_mutex_unlock(&hub->lock);
     return position;
 }
 
 /* ---- streams ---- */
 
+static void write_id(const struct stream *stream, char ret[STREAM_ID_SIZE]) {
+    snprintf(ret, STREAM_ID_SIZE, "%08" PRIx32 "%016" PRIx64, stream->slot, stream->nonce);
+}
+
 static void say(struct stream *stream, const char *name, struct position position) {
     _cleanup_(str_deinit) struct str data = STR_INIT;
     struct jw jw = JW_INIT(&data);
     begin_data(&jw, position, stream->environment);
+    if (!strcmp(name, "ready")) {
+        char id[STREAM_ID_SIZE];
+        write_id(stream, id);
+        jw_text(&jw, "stream", id);
+    }
     jw_end_object(&jw);
     write_frame(&stream->own, name, position, &data);
 }
@@ -293,6 +335,18 @@ static ssize_t stream_read(void *ctx, char *buffer, size_t max) {
     return filled;
 }
 
+static void take_slot(struct hub *hub, struct stream *stream) {
+    stream->slot = hub->free_slot != NO_SLOT ? hub->free_slot : hub->slots_used++;
+    struct slot *slot = &hub->slots[stream->slot];
+    if (stream->slot == hub->free_slot) hub->free_slot = slot->next_free;
+    slot->stream = stream;
+}
+
+static void give_slot_back(struct hub *hub, uint32_t slot) {
+    hub->slots[slot] = (struct slot){.next_free = hub->free_slot};
+    hub->free_slot = slot;
+}
+
 static void stream_close(void *ctx) {
     struct stream *stream = ctx;
     struct hub *hub = stream->hub;
@@ -301,6 +355,8 @@ static void stream_close(void *ctx) {
     if (!stream->previous) hub->streams = stream->next;
     if (stream->next) stream->next->previous = stream->previous;
     hub->stream_count--;
+    hub->confirming -= stream->confirms;
+    give_slot_back(hub, stream->slot);
     event_unref(stream->current);
     pthread_mutex_unlock(&hub->lock);
     str_deinit(&stream->own);
@@ -326,6 +382,7 @@ static bool add_stream(struct hub *hub, struct stream *stream, const struct posi
     pthread_mutex_lock(&hub->lock);
     bool room = hub->stream_count < hub->options.limit;
     if (room) {
+        take_slot(hub, stream);
         say(stream, "ready", after ? *after : hub->newest);
         place_cursor(hub, stream, after);
         stream->next = hub->streams;
@@ -339,21 +396,159 @@ static bool add_stream(struct hub *hub, struct stream *stream, const struct posi
     return room;
 }
 
-int hub_open(struct hub *hub, struct slice environment, const struct position *after, struct http_stream **ret,
-             struct err *err) {
-    struct stream *stream = calloc(1, sizeof(*stream));
-    if (!stream) return err_no_memory(err);
+static char *add_text(char *texts, struct slice text) {
+    if (text.len) memcpy(texts, text.ptr, text.len);
+    texts[text.len] = '\0';
+    return texts + text.len + 1;
+}
+
+static struct stream *stream_new(struct hub *hub, const struct hub_reader *reader) {
+    struct stream *stream = calloc(1, sizeof(*stream) + reader->name.len + reader->key.len + 2);
+    if (!stream) return NULL;
     stream->hub = hub;
     stream->http = (struct http_stream){.ctx = stream, .read = stream_read, .close = stream_close};
-    snprintf(stream->environment, sizeof(stream->environment), "%.*s", (int)environment.len, environment.ptr);
-    if (!add_stream(hub, stream, after)) {
+    snprintf(stream->environment, sizeof(stream->environment), "%.*s", (int)reader->environment.len,
+             reader->environment.ptr);
+    stream->opened_at = clock_wall(hub->options.clock);
+    stream->name = stream->texts;
+    stream->key = add_text(stream->texts, reader->name);
+    add_text(stream->texts + reader->name.len + 1, reader->key);
+    return stream;
+}
+
+int hub_open(struct hub *hub, const struct hub_reader *reader, struct http_stream **ret, struct err *err) {
+    struct stream *stream = stream_new(hub, reader);
+    if (!stream) return err_no_memory(err);
+    int r = random_bytes(&stream->nonce, sizeof(stream->nonce), err);
+    if (r == 0 && !add_stream(hub, stream, reader->after))
+        r = err_set(err, ERR_TOO_MANY_STREAMS, "%zu streams are open, as many as this server allows",
+                    hub->options.limit);
+    if (r < 0) {
         free(stream);
-        return err_set(err, ERR_TOO_MANY_STREAMS, "%zu streams are open, as many as this server allows",
-                       hub->options.limit);
+        return r;
     }
     *ret = &stream->http;
     return 0;
 }
+
+/* ---- what readers confirm ---- */
+
+static bool id_part(const char **text, size_t digits, uint64_t *ret) {
+    *ret = 0;
+    for (; digits; digits--, (*text)++) {
+        char c = **text;
+        bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
+        if (!digit && !letter) return false;
+        *ret = *ret << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
+    }
+    return true;
+}
+
+static struct stream *find_stream(const struct hub *hub, struct slice id) {
+    uint64_t slot, nonce;
+    const char *text = id.ptr;
+    if (id.len != STREAM_ID_SIZE - 1 || !id_part(&text, 8, &slot) || !id_part(&text, 16, &nonce)) return NULL;
+    struct stream *stream = slot < hub->slots_used ? hub->slots[slot].stream : NULL;
+    return stream && stream->nonce == nonce ? stream : NULL;
+}
+
+static struct position note_confirmed(struct hub *hub, struct stream *stream, struct position position) {
+    hub->confirming += !stream->confirms;
+    hub->confirmations++;
+    stream->confirms = true;
+    if (position_compare(position, stream->confirmed) > 0) stream->confirmed = position;
+    return stream->confirmed;
+}
+
+int hub_confirm(struct hub *hub, const struct hub_confirmation *confirmation, struct position *ret, struct err *err) {
+    pthread_mutex_lock(&hub->lock);
+    struct stream *stream = find_stream(hub, confirmation->stream);
+    if (stream && !principal_sees(confirmation->principal, slice_of(stream->environment))) stream = NULL;
+    if (stream) *ret = note_confirmed(hub, stream, confirmation->position);
+    pthread_mutex_unlock(&hub->lock);
+    if (stream) return 0;
+    int r = err_set(err, ERR_STREAM_NOT_FOUND, "no stream of that id is open");
+    err_at(err, "stream");
+    return r;
+}
+
+/* The one that is further behind; of two that are equally far, the one that has been so for longer. */
+static bool is_before(const struct stream *a, const struct stream *b) {
+    int order = position_compare(a->confirmed, b->confirmed);
+    return order ? order < 0 : a->opened_at < b->opened_at;
+}
+
+struct laggards {
+    const struct stream *streams[HUB_LAGGARDS_MAX];
+    size_t count;
+};
+
+static void note_laggard(struct laggards *laggards, const struct stream *stream) {
+    size_t low = 0, high = laggards->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (is_before(stream, laggards->streams[middle]))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    if (low == HUB_LAGGARDS_MAX) return;
+    if (laggards->count < HUB_LAGGARDS_MAX) laggards->count++;
+    memmove(laggards->streams + low + 1, laggards->streams + low,
+            (laggards->count - 1 - low) * sizeof(*laggards->streams));
+    laggards->streams[low] = stream;
+}
+
+static int tell_laggard(const struct stream *stream, struct arena *arena, struct hub_laggard *ret) {
+    *ret = (struct hub_laggard){
+        .name = arena_strdup(arena, stream->name),
+        .key = arena_strdup(arena, stream->key),
+        .confirmed = stream->confirmed,
+        .opened_at = stream->opened_at,
+    };
+    write_id(stream, ret->id);
+    return ret->name && ret->key ? 0 : -ERR_NO_MEMORY;
+}
+
+/* Readers hear only of changes in their environment, so whoever has its newest one has all up to where the hub is. */
+static struct position position_needed(const struct hub *hub, struct position asked, struct position newest) {
+    bool between = position_compare(asked, newest) > 0 && position_compare(asked, hub->newest) <= 0;
+    return between ? newest : asked;
+}
+
+static int look_at_streams(struct hub *hub, struct slice environment, const struct position *position,
+                           struct arena *arena, struct hub_standing *ret) {
+    struct laggards laggards = {.count = 0};
+    struct position newest = environment_position(hub, environment);
+    ret->position = position ? *position : newest;
+    struct position needed = position_needed(hub, ret->position, newest);
+    for (const struct stream *stream = hub->streams; stream; stream = stream->next) {
+        if (!slice_equal_text(environment, stream->environment)) continue;
+        ret->streams++;
+        if (!stream->confirms) continue;
+        ret->confirming++;
+        if (position_compare(stream->confirmed, needed) >= 0)
+            ret->confirmed++;
+        else
+            note_laggard(&laggards, stream);
+    }
+    for (; ret->laggard_count < laggards.count; ret->laggard_count++) {
+        struct hub_laggard *laggard = &ret->laggards[ret->laggard_count];
+        if (tell_laggard(laggards.streams[ret->laggard_count], arena, laggard) < 0) return -ERR_NO_MEMORY;
+    }
+    return 0;
+}
+
+int hub_standing(struct hub *hub, struct slice environment, const struct position *position, struct arena *arena,
+                 struct hub_standing *ret) {
+    *ret = (struct hub_standing){.streams = 0};
+    pthread_mutex_lock(&hub->lock);
+    int r = look_at_streams(hub, environment, position, arena, ret);
+    pthread_mutex_unlock(&hub->lock);
+    return r;
+}
+
+/* ---- the hub ---- */
 
 void hub_tick(struct hub *hub) {
     pthread_mutex_lock(&hub->lock);
@@ -377,6 +572,12 @@ void hub_end(struct hub *hub) {
 void hub_stats(struct hub *hub, struct hub_stats *ret) {
     pthread_mutex_lock(&hub->lock);
     *ret = (struct hub_stats){
-        .streams = hub->stream_count, .limit = hub->options.limit, .events = hub->next, .refused = hub->refused};
+        .streams = hub->stream_count,
+        .limit = hub->options.limit,
+        .confirming = hub->confirming,
+        .events = hub->next,
+        .refused = hub->refused,
+        .confirmations = hub->confirmations,
+    };
     pthread_mutex_unlock(&hub->lock);
 }

@@ -3,8 +3,10 @@
 #include "api/stream.h"
 #include "ops/test_world.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,7 +67,8 @@ static void open_reader(struct reader *reader, const char *environment, const ch
     struct position position;
     memset(reader, 0, sizeof(*reader));
     if (after) assert_true(position_from_text(after, &position));
-    assert_int_equal(hub_open(hub, slice_of(environment), after ? &position : NULL, &reader->stream, NULL), 0);
+    const struct hub_reader who = {.environment = slice_of(environment), .after = after ? &position : NULL};
+    assert_int_equal(hub_open(hub, &who, &reader->stream, NULL), 0);
     reader->stream->wake = &reader->wake;
 }
 
@@ -122,7 +125,9 @@ static void test_small_reads_give_the_same_bytes(void **state) {
     deploy("b", "production", 1);
     drain(&big, 4096);
     drain(&small, 3);
-    assert_string_equal(big.seen.data, small.seen.data);
+    /* All but the streams' ids. */
+    assert_int_equal(big.seen.len, small.seen.len);
+    assert_string_equal(strstr(big.seen.data, "\n\n"), strstr(small.seen.data, "\n\n"));
     close_reader(&big);
     close_reader(&small);
 }
@@ -249,7 +254,8 @@ static void test_no_more_streams_than_the_limit(void **state) {
     for (int i = 0; i < STREAMS; i++)
         open_reader(&readers[i], "production", NULL);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(hub_open(hub, SLICE_LIT("staging"), NULL, &over, &err), -ERR_TOO_MANY_STREAMS);
+        assert_int_equal(hub_open(hub, &(struct hub_reader){.environment = SLICE_LIT("staging")}, &over, &err),
+                         -ERR_TOO_MANY_STREAMS);
     hub_stats(hub, &stats);
     assert_int_equal(stats.streams, STREAMS);
     assert_int_equal(stats.limit, STREAMS);
@@ -272,6 +278,18 @@ static void test_tags_of_environments(void **state) {
     struct position staging = hub_environment_position(hub, SLICE_LIT("staging"));
     assert_int_equal(position_compare(production, hub_environment_position(hub, SLICE_LIT("production"))), 0);
     assert_true(position_compare(staging, production) > 0);
+}
+
+/* After a start nothing is known but where it began: changes elsewhere must not look like changes here. */
+static void test_the_tag_of_an_environment_stands_while_others_change(void **state) {
+    struct snapshot *served = publisher_get(world.publisher);
+    hub_changed(hub, served, &(struct live_news){.anew = true});
+    snapshot_unref(served);
+    struct position before = hub_environment_position(hub, SLICE_LIT("production"));
+    deploy("a", "staging", 1);
+    assert_int_equal(position_compare(before, hub_environment_position(hub, SLICE_LIT("production"))), 0);
+    deploy("a", "production", 1);
+    assert_true(position_compare(before, hub_environment_position(hub, SLICE_LIT("production"))) < 0);
 }
 
 /* Open streams and those that resume fetch again, and no tag of before holds; from there on changes are told as ever. */
@@ -313,6 +331,349 @@ static void test_everything_anew_says_refetch(void **state) {
     snapshot_unref(other);
 }
 
+/* ---- what readers confirm ---- */
+
+static const char *const only_staging[] = {"staging", NULL};
+static const struct principal everywhere = {.name = "all", .all_environments = true};
+static const struct principal in_staging = {.name = "staging", .environments = only_staging};
+
+/* The id that `ready` told; reads the stream until it sleeps. */
+static void read_id(struct reader *reader, char ret[STREAM_ID_SIZE]) {
+    drain(reader, 4096);
+    const char *member = strstr(reader->seen.data, "\"stream\":\"");
+    assert_non_null(member);
+    snprintf(ret, STREAM_ID_SIZE, "%s", member + strlen("\"stream\":\""));
+    assert_int_equal(member[strlen("\"stream\":\"") + STREAM_ID_SIZE - 1], '"');
+}
+
+static int confirm_as(const struct principal *principal, const char *id, struct position position,
+                      struct position *ret) {
+    const struct hub_confirmation confirmation = {slice_of(id), principal, position};
+    return hub_confirm(hub, &confirmation, ret, NULL);
+}
+
+static void confirm(const char *id, struct position position) {
+    struct position confirmed;
+    assert_int_equal(confirm_as(&everywhere, id, position, &confirmed), 0);
+    assert_true(position_compare(confirmed, position) >= 0);
+}
+
+static struct position here(void) {
+    return hub_environment_position(hub, SLICE_LIT("production"));
+}
+
+static void ask(const struct position *position, struct arena *arena, struct hub_standing *ret) {
+    assert_int_equal(hub_standing(hub, SLICE_LIT("production"), position, arena, ret), 0);
+}
+
+static void assert_standing(const struct hub_standing *standing, size_t streams, size_t confirming, size_t confirmed) {
+    assert_int_equal(standing->streams, streams);
+    assert_int_equal(standing->confirming, confirming);
+    assert_int_equal(standing->confirmed, confirmed);
+    assert_int_equal(standing->laggard_count, confirming - confirmed);
+}
+
+static void test_confirming(void **state) {
+    struct reader readers[3], other;
+    char ids[3][STREAM_ID_SIZE], elsewhere[STREAM_ID_SIZE];
+    struct hub_standing standing;
+    struct hub_stats stats;
+    struct position confirmed;
+    struct arena arena = ARENA_INIT;
+    for (int i = 0; i < 3; i++) {
+        open_reader(&readers[i], "production", NULL);
+        read_id(&readers[i], ids[i]);
+    }
+    open_reader(&other, "staging", NULL);
+    read_id(&other, elsewhere);
+    ask(NULL, &arena, &standing);
+    assert_standing(&standing, 3, 0, 0);
+
+    deploy("a", "production", 1);
+    struct position first = here();
+    confirm(ids[0], first);
+    confirm(ids[1], first);
+    confirm(elsewhere, first);
+    ask(NULL, &arena, &standing);
+    assert_standing(&standing, 3, 2, 2);
+
+    deploy("a", "production", 2);
+    confirm(ids[1], here());
+    assert_int_equal(confirm_as(&everywhere, ids[1], first, &confirmed), 0);
+    assert_int_equal(position_compare(confirmed, here()), 0);
+    ask(NULL, &arena, &standing);
+    assert_standing(&standing, 3, 2, 1);
+    assert_string_equal(standing.laggards[0].id, ids[0]);
+    assert_int_equal(position_compare(standing.laggards[0].confirmed, first), 0);
+    ask(&first, &arena, &standing);
+    assert_standing(&standing, 3, 2, 2);
+
+    hub_stats(hub, &stats);
+    assert_int_equal(stats.confirming, 3);
+    assert_int_equal(stats.confirmations, 5);
+    close_reader(&readers[1]);
+    close_reader(&other);
+    ask(NULL, &arena, &standing);
+    assert_standing(&standing, 2, 1, 0);
+    hub_stats(hub, &stats);
+    assert_int_equal(stats.confirming, 1);
+    close_reader(&readers[0]);
+    close_reader(&readers[2]);
+    arena_deinit(&arena);
+}
+
+static void test_a_laggard_is_told_with_its_name_and_key(void **state) {
+    struct reader reader = {.stream = NULL};
+    char id[STREAM_ID_SIZE];
+    struct hub_standing standing;
+    struct arena arena = ARENA_INIT;
+    const struct hub_reader who = {SLICE_LIT("production"), SLICE_LIT("web-3"), SLICE_LIT("the key of web"), NULL};
+    int64_t before = clock_wall(&world.clock);
+    assert_int_equal(hub_open(hub, &who, &reader.stream, NULL), 0);
+    reader.stream->wake = &reader.wake;
+    read_id(&reader, id);
+    confirm(id, here());
+    deploy("a", "production", 1);
+    ask(NULL, &arena, &standing);
+    close_reader(&reader);
+    assert_int_equal(standing.laggard_count, 1);
+    assert_string_equal(standing.laggards[0].name, "web-3");
+    assert_string_equal(standing.laggards[0].key, "the key of web");
+    assert_true(standing.laggards[0].opened_at >= before);
+    assert_true(standing.laggards[0].opened_at <= clock_wall(&world.clock));
+    arena_deinit(&arena);
+}
+
+/* Whoever has the newest change of its environment has all that other environments' changes leave there; nobody has what is to come. */
+static void test_confirming_while_others_change(void **state) {
+    struct reader reader;
+    char id[STREAM_ID_SIZE];
+    struct hub_standing standing;
+    struct arena arena = ARENA_INIT;
+    open_reader(&reader, "production", NULL);
+    read_id(&reader, id);
+    deploy("a", "production", 1);
+    confirm(id, here());
+    deploy("a", "staging", 1);
+    struct position other = hub_environment_position(hub, SLICE_LIT("staging"));
+    struct position future = {other.epoch, other.seq + 1}, later = {other.epoch + 1, 1};
+    ask(NULL, &arena, &standing);
+    assert_standing(&standing, 1, 1, 1);
+    ask(&other, &arena, &standing);
+    assert_standing(&standing, 1, 1, 1);
+    ask(&future, &arena, &standing);
+    assert_standing(&standing, 1, 1, 0);
+    ask(&later, &arena, &standing);
+    assert_standing(&standing, 1, 1, 0);
+    close_reader(&reader);
+    arena_deinit(&arena);
+}
+
+static void test_only_open_streams_of_ones_own_environments(void **state) {
+    struct reader reader, again;
+    char id[STREAM_ID_SIZE], bad[64];
+    struct position confirmed, none = {0, 0};
+    struct hub_stats stats;
+    open_reader(&reader, "production", NULL);
+    read_id(&reader, id);
+    assert_int_equal(confirm_as(&in_staging, id, none, &confirmed), -ERR_STREAM_NOT_FOUND);
+    for (size_t i = 0; i < strlen(id); i++) {
+        snprintf(bad, sizeof(bad), "%s", id);
+        bad[i] = bad[i] == '0' ? '1' : '0';
+        assert_int_equal(confirm_as(&everywhere, bad, none, &confirmed), -ERR_STREAM_NOT_FOUND);
+        bad[i] = 'A';
+        assert_int_equal(confirm_as(&everywhere, bad, none, &confirmed), -ERR_STREAM_NOT_FOUND);
+        bad[i] = '\0';
+        assert_int_equal(confirm_as(&everywhere, bad, none, &confirmed), -ERR_STREAM_NOT_FOUND);
+    }
+    snprintf(bad, sizeof(bad), "%s0", id);
+    assert_int_equal(confirm_as(&everywhere, bad, none, &confirmed), -ERR_STREAM_NOT_FOUND);
+    hub_stats(hub, &stats);
+    assert_int_equal(stats.confirming, 0);
+    assert_int_equal(stats.confirmations, 0);
+
+    close_reader(&reader);
+    assert_int_equal(confirm_as(&everywhere, id, none, &confirmed), -ERR_STREAM_NOT_FOUND);
+    open_reader(&again, "production", NULL);
+    read_id(&again, bad);
+    assert_int_equal(strncmp(bad, id, 8), 0); /* the slot is the same */
+    assert_int_equal(confirm_as(&everywhere, id, none, &confirmed), -ERR_STREAM_NOT_FOUND);
+    assert_int_equal(confirm_as(&everywhere, bad, none, &confirmed), 0);
+    close_reader(&again);
+}
+
+/* Streams come and go in any order: every open one is found by its id, no closed one is. */
+static void test_slots_are_used_again(void **state) {
+    struct reader readers[STREAMS];
+    char ids[STREAMS][STREAM_ID_SIZE], old[STREAM_ID_SIZE];
+    bool open[STREAMS] = {false};
+    struct position confirmed, none = {0, 0};
+    uint32_t random = 1;
+    for (int turn = 0; turn < 2000; turn++) {
+        random = random * 1664525 + 1013904223;
+        size_t i = (random >> 16) % STREAMS;
+        if (open[i]) {
+            memcpy(old, ids[i], sizeof(old));
+            close_reader(&readers[i]);
+        } else {
+            open_reader(&readers[i], "production", NULL);
+            read_id(&readers[i], ids[i]);
+        }
+        open[i] = !open[i];
+        if (!open[i]) assert_int_equal(confirm_as(&everywhere, old, none, &confirmed), -ERR_STREAM_NOT_FOUND);
+        for (size_t j = 0; j < STREAMS; j++)
+            if (open[j]) confirm(ids[j], none);
+    }
+    for (size_t i = 0; i < STREAMS; i++)
+        if (open[i]) close_reader(&readers[i]);
+}
+
+#define MANY 250
+
+/* More than fit the list: the furthest behind are told, of equals those that wait longer. */
+static void test_many_laggards(void **state) {
+    static struct reader readers[MANY];
+    static char ids[MANY][STREAM_ID_SIZE];
+    struct hub *other, *first = hub;
+    struct hub_standing standing;
+    struct arena arena = ARENA_INIT;
+    const struct hub_options options = {.ring = RING, .limit = MANY, .keepalive_us = 15000000, .clock = &world.clock};
+    assert_int_equal(hub_new(&options, &other, NULL), 0);
+    hub = other;
+    struct snapshot *served = publisher_get(world.publisher);
+    hub_changed(hub, served, &(struct live_news){.anew = true});
+    struct position base = here();
+    for (int i = 0; i < MANY; i++) {
+        clock_fake_advance(&world.clock, 1);
+        open_reader(&readers[i], "production", NULL);
+        read_id(&readers[i], ids[i]);
+        confirm(ids[i], (struct position){base.epoch, base.seq + (uint64_t)(i * 7 % 5)});
+    }
+    struct position wanted = {base.epoch, base.seq + 5};
+    ask(&wanted, &arena, &standing);
+    assert_int_equal(standing.confirming, MANY);
+    assert_int_equal(standing.confirmed, 0);
+    assert_int_equal(standing.laggard_count, HUB_LAGGARDS_MAX);
+    for (size_t i = 1; i < standing.laggard_count; i++) {
+        const struct hub_laggard *before = &standing.laggards[i - 1], *laggard = &standing.laggards[i];
+        int order = position_compare(before->confirmed, laggard->confirmed);
+        assert_true(order < 0 || (order == 0 && before->opened_at < laggard->opened_at));
+    }
+    assert_string_equal(standing.laggards[0].id, ids[0]);
+    assert_int_equal(standing.laggards[HUB_LAGGARDS_MAX - 1].confirmed.seq, base.seq + 1);
+    wanted.seq = base.seq + 2;
+    ask(&wanted, &arena, &standing);
+    assert_int_equal(standing.confirmed, MANY / 5 * 3);
+    for (int i = 0; i < MANY; i++)
+        close_reader(&readers[i]);
+    hub = first;
+    hub_free(other);
+    snapshot_unref(served);
+    arena_deinit(&arena);
+}
+
+/* ---- threads ---- */
+
+#define ROUNDS 400
+#define READERS 4
+
+static struct {
+    pthread_mutex_t lock;
+    char ids[READERS][STREAM_ID_SIZE]; /* of streams that may be open */
+    _Atomic int reading;
+    _Atomic uint64_t seq;
+    _Atomic int wrong;
+} shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Opens, confirms and closes streams; its own are found while they are open, and not after. */
+static void *run_reader(void *ctx) {
+    size_t mine = (size_t)(uintptr_t)ctx;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct reader reader;
+        char id[STREAM_ID_SIZE];
+        struct position confirmed, position = {1, atomic_load(&shared.seq)};
+        open_reader(&reader, "production", NULL);
+        read_id(&reader, id);
+        pthread_mutex_lock(&shared.lock);
+        memcpy(shared.ids[mine], id, sizeof(id));
+        pthread_mutex_unlock(&shared.lock);
+        if (confirm_as(&everywhere, id, position, &confirmed) < 0) atomic_fetch_add(&shared.wrong, 1);
+        drain(&reader, 4096);
+        close_reader(&reader);
+        if (confirm_as(&everywhere, id, position, &confirmed) == 0) atomic_fetch_add(&shared.wrong, 1);
+    }
+    atomic_fetch_sub(&shared.reading, 1);
+    return NULL;
+}
+
+/* Confirms for streams that may close at that moment. */
+static void *run_confirmer(void *ctx) {
+    for (size_t i = 0; atomic_load(&shared.reading); i++) {
+        char id[STREAM_ID_SIZE];
+        struct position confirmed, position = {1, atomic_load(&shared.seq)};
+        pthread_mutex_lock(&shared.lock);
+        memcpy(id, shared.ids[i % READERS], sizeof(id));
+        pthread_mutex_unlock(&shared.lock);
+        int r = confirm_as(&everywhere, id, position, &confirmed);
+        if (r < 0 && r != -ERR_STREAM_NOT_FOUND) atomic_fetch_add(&shared.wrong, 1);
+    }
+    return NULL;
+}
+
+static void *run_changer(void *ctx) {
+    const struct snapshot *served = ctx;
+    while (atomic_load(&shared.reading)) {
+        const struct store_touch touch = {
+            .seq = (int64_t)atomic_load(&shared.seq) + 1, .agent = "a", .environment = "production"};
+        hub_changed(hub, served, &(struct live_news){.touches = &touch, .count = 1});
+        atomic_fetch_add(&shared.seq, 1);
+    }
+    return NULL;
+}
+
+static void *run_asker(void *ctx) {
+    while (atomic_load(&shared.reading)) {
+        struct hub_standing standing;
+        struct hub_stats stats;
+        struct arena arena = ARENA_INIT;
+        ask(NULL, &arena, &standing);
+        hub_stats(hub, &stats);
+        hub_tick(hub);
+        if (standing.confirmed > standing.confirming || standing.confirming > standing.streams ||
+            stats.confirming > stats.streams)
+            atomic_fetch_add(&shared.wrong, 1);
+        arena_deinit(&arena);
+    }
+    return NULL;
+}
+
+static void test_confirming_among_threads(void **state) {
+    pthread_t readers[READERS], confirmers[2], changer, asker;
+    struct snapshot *served = publisher_get(world.publisher);
+    struct hub_stats stats;
+    atomic_store(&shared.reading, READERS);
+    atomic_store(&shared.seq, 100);
+    atomic_store(&shared.wrong, 0);
+    for (size_t i = 0; i < READERS; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, run_reader, (void *)(uintptr_t)i), 0);
+    for (size_t i = 0; i < ARRAY_LEN(confirmers); i++)
+        assert_int_equal(pthread_create(&confirmers[i], NULL, run_confirmer, NULL), 0);
+    assert_int_equal(pthread_create(&changer, NULL, run_changer, served), 0);
+    assert_int_equal(pthread_create(&asker, NULL, run_asker, NULL), 0);
+    for (size_t i = 0; i < READERS; i++)
+        pthread_join(readers[i], NULL);
+    for (size_t i = 0; i < ARRAY_LEN(confirmers); i++)
+        pthread_join(confirmers[i], NULL);
+    pthread_join(changer, NULL);
+    pthread_join(asker, NULL);
+    snapshot_unref(served);
+    assert_int_equal(atomic_load(&shared.wrong), 0);
+    hub_stats(hub, &stats);
+    assert_int_equal(stats.streams, 0);
+    assert_int_equal(stats.confirming, 0);
+    assert_true(stats.confirmations >= (uint64_t)READERS * ROUNDS);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -328,7 +689,15 @@ int main(void) {
         TEST(test_the_end_lets_streams_finish),
         TEST(test_no_more_streams_than_the_limit),
         TEST(test_tags_of_environments),
+        TEST(test_the_tag_of_an_environment_stands_while_others_change),
         TEST(test_everything_anew_says_refetch),
+        TEST(test_confirming),
+        TEST(test_a_laggard_is_told_with_its_name_and_key),
+        TEST(test_confirming_while_others_change),
+        TEST(test_only_open_streams_of_ones_own_environments),
+        TEST(test_slots_are_used_again),
+        TEST(test_many_laggards),
+        TEST(test_confirming_among_threads),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

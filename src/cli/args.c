@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Arguments are parsed by the rows of the command alone: --name VALUE, --name=VALUE, -x VALUE, -xVALUE, and `--` before words that
- * begin with a hyphen. Names are written out in full, so that a script goes on meaning the same when options are added.
+ * begin with a hyphen. A value that may be left out stands behind `=` only (--wait, --wait=30). Names are written out in full, so that a script goes on meaning the same when options are added.
  */
 #include "base/suggest.h"
 #include "cli/cli_impl.h"
@@ -64,6 +64,10 @@ static int check_value(struct parser *parser, const struct arg *arg, const char 
         if (r < 0)
             return refuse(parser, name, err_set(parser->err, ERR_USAGE, "%s must be JSON: %s", name, why.message));
     }
+    if (arg->kind == ARG_WAIT && !text_to_int(value, 1, WAIT_MAX_S, &number))
+        return refuse(parser, name,
+                      err_set(parser->err, ERR_USAGE, "%s=SECONDS takes 1 to %d, not \"%s\"", name, WAIT_MAX_S,
+                              show_text(value, shown)));
     if (arg->kind == ARG_PAIR && (!strchr(value, '=') || *value == '='))
         return refuse(
             parser, name,
@@ -97,6 +101,7 @@ static int take_option(struct parser *parser, const struct arg *arg, const char 
         if (value) return refuse(parser, name, err_set(parser->err, ERR_USAGE, "%s takes no value", name));
         return add_value(parser, arg, arg->metavar);
     }
+    if (!value && arg->kind == ARG_WAIT) return add_value(parser, arg, WAIT_ALONE);
     if (!value && parser->index == parser->argc)
         return refuse(parser, name, err_set(parser->err, ERR_USAGE, "%s needs a value: %s", name, arg->metavar));
     return add_value(parser, arg, value ? value : parser->argv[parser->index++]);

@@ -35,8 +35,12 @@ enum arg_kind {
     ARG_SHELL,
     ARG_PAIR, /* name=value */
     ARG_JSON,
+    ARG_WAIT, /* --wait, which stands for WAIT_ALONE, or --wait=SECONDS */
 };
 enum arg_count { ARG_OPTIONAL, ARG_ONE, ARG_ANY, ARG_MANY };
+
+#define WAIT_ALONE "10"
+#define WAIT_MAX_S 86400
 
 struct arg {
     enum command_id command;
@@ -221,6 +225,12 @@ int call_judge(struct cli *cli, struct answer *answer, struct err *err) MUST_CHE
 /* call_build() and call_send(). */
 int call_op(struct cli *cli, const struct op *op, struct answer *ret, struct err *err) MUST_CHECK;
 
+/* ---- until everybody has it (wait.c) ---- */
+
+/* Behind a change that was answered and shown: with --wait, waits until all streams that confirm changes have confirmed this one. 0: they
+ * have, or there is nothing to wait for; 1: some are missing, and named. The environment is the argument's, or that of a release. */
+int wait_confirmed(struct cli *cli, const struct answer *change, struct err *err) MUST_CHECK;
+
 /* ---- answers for people (view.c) ---- */
 
 /* Prints the answer by the view of the command: bytes as they are with --json. */
@@ -262,6 +272,7 @@ int run_answer(struct cli *cli, struct err *err);
 int run_json(struct cli *cli, struct err *err);
 int run_show(struct cli *cli, struct err *err);
 int run_deploy(struct cli *cli, struct err *err);
+int run_waited(struct cli *cli, struct err *err); /* run_answer(), then --wait */
 int run_push(struct cli *cli, struct err *err);
 int run_outcome(struct cli *cli, struct err *err);
 int run_watch(struct cli *cli, struct err *err);

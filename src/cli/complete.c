@@ -151,7 +151,7 @@ static const struct arg *waiting_option(const struct arg *const *args, size_t co
     const char *last = word_count ? words[word_count - 1] : "";
     for (size_t i = 0; i < count; i++) {
         const struct arg *arg = args[i];
-        if (!arg->flag || arg->kind == ARG_SWITCH) continue;
+        if (!arg->flag || arg->kind == ARG_SWITCH || arg->kind == ARG_WAIT) continue;
         bool letter = last[0] == '-' && last[1] == arg->letter && arg->letter && !last[2];
         if (letter || !strcmp(last, arg->flag)) return arg;
     }

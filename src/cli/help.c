@@ -32,7 +32,10 @@ static void add_term(struct str *out, const struct arg *arg) {
     }
     if (arg->letter) str_printf(out, "-%c, ", arg->letter);
     str_add_text(out, arg->flag);
-    if (arg->kind != ARG_SWITCH) str_printf(out, " %s", arg->metavar);
+    if (arg->kind == ARG_WAIT)
+        str_printf(out, "[=%s]", arg->metavar);
+    else if (arg->kind != ARG_SWITCH)
+        str_printf(out, " %s", arg->metavar);
 }
 
 /* Positional arguments and the options without which the command says nothing. */

@@ -11,6 +11,13 @@ int run_answer(struct cli *cli, struct err *err) {
     return r < 0 ? r : view_print(cli, &answer, err);
 }
 
+int run_waited(struct cli *cli, struct err *err) {
+    _cleanup_(answer_deinit) struct answer answer = {0};
+    int r = call_op(cli, command_op(cli->args.command), &answer, err);
+    if (r == 0) r = view_print(cli, &answer, err);
+    return r < 0 ? r : wait_confirmed(cli, &answer, err);
+}
+
 int run_json(struct cli *cli, struct err *err) {
     _cleanup_(answer_deinit) struct answer answer = {0};
     int r = call_op(cli, command_op(cli->args.command), &answer, err);
@@ -76,7 +83,8 @@ int run_deploy(struct cli *cli, struct err *err) {
     if (count > 1) call.body = add_moves(cli, call.body);
     if (!call.body) return err_no_memory(err);
     r = call_send(cli, &call, &answer, err);
-    return r < 0 ? r : view_print(cli, &answer, err);
+    if (r == 0) r = view_print(cli, &answer, err);
+    return r < 0 ? r : wait_confirmed(cli, &answer, err);
 }
 
 int run_version(struct cli *cli, struct err *err) {

@@ -120,6 +120,8 @@ static const struct {
     {"panic-off", "panic support -e production --disable"},
     {"unpanic", "unpanic support -e production"},
     {"panics", "panics"},
+    {"streams", "streams -e production"},
+    {"streams-none", "streams -e production"},
     {"env", "env"},
     {"env-create", "env create production"},
     {"env-show", "env show production"},

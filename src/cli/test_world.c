@@ -33,6 +33,7 @@ static void fake_pause(void *ctx, unsigned milliseconds) {
     struct test_world *world = ctx;
     assert_true(world->pause_count < TEST_CALLS_MAX);
     world->pauses[world->pause_count++] = milliseconds;
+    clock_fake_advance(&world->clock, milliseconds * INT64_C(1000));
 }
 
 static void forget_requests(struct test_world *world) {

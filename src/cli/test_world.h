@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A command line in a world of its own: scripted answers instead of a server, memory instead of a terminal, a clock that stands. */
+/* A command line in a world of its own: scripted answers instead of a server, memory instead of a terminal, a clock that moves in pauses only. */
 #ifndef SERIN_CLI_TEST_WORLD_H
 #define SERIN_CLI_TEST_WORLD_H
 

@@ -78,6 +78,7 @@ int ops_bootstrap(struct ops *ops, const char *text, char ret_text[AUTH_KEY_TEXT
 /* ---- parameters (params.c): the same check for every way in ---- */
 
 #define OPS_TEXT_MAX 512 /* bytes */
+#define OPS_LABEL_MAX 64
 #define OPS_KEYS_MAX 10000
 #define OPS_MOVES_MAX 200
 #define OPS_BYTES_MAX (4 * 1024 * 1024)

@@ -35,6 +35,13 @@ static int check_moment(const struct op_param *param, const char *text, struct e
     return wrong(param, err, text);
 }
 
+static bool is_label(const char *text) {
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] <= ' ' || text[i] >= 0x7f) return false;
+    return len >= 1 && len <= OPS_LABEL_MAX;
+}
+
 /* The types that are written as text everywhere. */
 static int check_text(const struct op_param *param, const char *text, struct err *err) {
     char at[64];
@@ -63,6 +70,8 @@ static int check_text(const struct op_param *param, const char *text, struct err
         return check_length(param, text, OPS_BYTES_MAX / 3 * 4, err);
     case PARAM_UUID:
         return uuid_valid(text) ? 0 : wrong(param, err, text);
+    case PARAM_LABEL:
+        return is_label(text) ? 0 : wrong(param, err, text);
     default:
         return wrong(param, err, NULL);
     }

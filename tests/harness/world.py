@@ -2,10 +2,12 @@
 """Ready-made situations, and for each operation one request that must succeed in it."""
 import datetime
 import itertools
+import json
 import time
 import uuid
 
 from harness import table
+from harness.client import Events
 
 ENVIRONMENT = "staging"
 ELSEWHERE = "other"
@@ -24,6 +26,7 @@ def config(text="You help.", **more):
 class World:
     def __init__(self, server):
         self.server, self.admin = server, server.admin
+        self.reader = None  # of the stream whose id the last recipe gave
 
     def make_environments(self):
         for name in ENVIRONMENTS:
@@ -232,6 +235,16 @@ class World:
         begin = time.time_ns()
         span = {"traceId": uuid.uuid4().hex, "startTimeUnixNano": str(begin), "endTimeUnixNano": str(begin + 1_500_000), "attributes": attributes}
         return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    def recipe_stream_ack(self):
+        self.served(1)
+        if self.reader:
+            self.reader.close()
+        self.reader = Events(self.admin, environment=ENVIRONMENT)
+        ready = json.loads(self.reader.first["data"])
+        return {"stream": ready["stream"], "position": ready["position"]}
+
+    def recipe_stream_list(self):
+        return {"environment": ENVIRONMENT, "position": self.deploy(self.agent(1), 1)["position"]}
 
     def recipe_whoami(self):
         return {}

@@ -150,6 +150,9 @@ class Ways:
     def snapshot(self):
         return ["-e", HERE, "--agent", self.world.served(1)]
 
+    def streams(self):
+        return ["-e", HERE]
+
     def env(self):
         return []
 

@@ -12,7 +12,7 @@ from harness.world import ELSEWHERE, ENVIRONMENT, unique
 
 BINDINGS = {"all": (), "here": (ENVIRONMENT,), "elsewhere": (ELSEWHERE,), "both": (ELSEWHERE, ENVIRONMENT)}
 ABOUT_ENVIRONMENT = {"release_get", "release_rollback", "key_revoke", "rollout_get", "rollout_pause", "rollout_resume", "rollout_advance",
-                     "rollout_promote", "rollout_abort"}  # by what their id stands for
+                     "rollout_promote", "rollout_abort", "stream_ack"}  # by what their id stands for
 
 
 def expected(op, params, role, binding):
@@ -24,7 +24,7 @@ def expected(op, params, role, binding):
     if binding == "elsewhere" and op.kind == "INTAKE":  # a fault of the outcome that names it
         return 422, {"invalid"}
     if binding == "elsewhere" and ("environment" in params or op.name in ABOUT_ENVIRONMENT):
-        return 404, {"environment_not_found", "not_found"}
+        return 404, {"environment_not_found", "not_found", "stream_not_found"}
     return None, set()
 
 
@@ -55,9 +55,9 @@ def test_cell(server, world, name, role, binding):
 
 # The contract's words: resolve (read decisions) < viewer < editor (push) < releaser (deploy, rollback) < admin.
 CONTRACT = {
-    "resolve": "otlp_traces outcomes resolve resolve_get snapshot stream whoami",
+    "resolve": "otlp_traces outcomes resolve resolve_get snapshot stream stream_ack whoami",
     "viewer": "agent_get agent_list audit_checkpoint audit_list deployment_list environment_get environment_list hold_list override_list "
-              "panic_list release_get release_list rollout_get rollout_list rollout_template_get rollout_template_list version_get version_list",
+              "panic_list release_get release_list rollout_get rollout_list rollout_template_get rollout_template_list stream_list version_get version_list",
     "editor": "agent_put version_push",
     "releaser": "deploy hold_release hold_set override_delete override_put panic_release panic_set release_create release_rollback "
                 "rollback rollout_abort rollout_advance rollout_pause rollout_promote rollout_resume rollout_start rollout_template_put",
