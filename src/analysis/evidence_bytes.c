@@ -232,12 +232,17 @@ static void check_basis(struct reader *in, const struct basis *basis) {
 
 static void get_basis(struct reader *in, struct evidence *evidence) {
     for (size_t c = 0; c < evidence->layout.channel_count; c++) {
-        const int64_t *seen = evidence->seen + evidence->layout.seen_channels + 2 * c;
         evidence->basis[c].count = get_count(in);
         evidence->basis[c].sum = get_count(in);
         check_basis(in, &evidence->basis[c]);
-        check_basis(in, &(struct basis){seen[0], seen[1]});
     }
+}
+
+/* What the next tick would make its basis of. */
+static void check_next_basis(struct reader *in, const struct evidence *evidence) {
+    const int64_t *seen = evidence->seen + evidence->layout.seen_channels;
+    for (size_t c = 0; c < evidence->layout.channel_count; c++, seen += 2)
+        check_basis(in, &(struct basis){seen[0], seen[1]});
 }
 
 static void get_ring(struct reader *in, struct ring *ring, size_t counts) {
@@ -287,6 +292,7 @@ static void get_rest(struct reader *in, struct evidence *evidence) {
 static void get_body(struct reader *in, struct evidence *evidence) {
     const struct layout *layout = &evidence->layout;
     get_row(in, evidence->seen, layout->seen_len, layout->seen_len);
+    check_next_basis(in, evidence);
     get_row(in, evidence->harm, layout->harm_bets, layout->harm_len);
     get_row(in, evidence->go_on, layout->go_on_bets, layout->go_on_len);
     get_restarts(in, evidence);

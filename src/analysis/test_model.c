@@ -306,7 +306,8 @@ static struct observation random_outcome(struct dice *dice, const struct model *
     seen.events = dice_hits(dice, rates[seen.candidate]);
     seen.unit = user * UINT64_C(0x9e3779b97f4a7c15) + 1;
     seen.at = now - (int64_t)(dice_next(dice) % 40000000);
-    seen.present &= (uint32_t)dice_next(dice) | (uint32_t)dice_next(dice);
+    uint64_t bits = dice_next(dice);
+    seen.present &= (uint32_t)(bits | bits >> 32); /* three of four values are there */
     *ret_user = user;
     return seen;
 }

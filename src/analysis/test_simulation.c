@@ -12,7 +12,7 @@
 #include "analysis/verdict.h"
 
 #define USERS 3000
-#define RUNS_MAX 300
+#define RUNS_MAX 200
 #define LOOK 20.0 /* candidate units between two looks, about */
 
 struct world {
