@@ -86,7 +86,7 @@ static size_t trial_place(const struct fold *fold, struct slice id) {
 
 static struct trial *find_any(const struct fold *fold, struct slice id) {
     size_t place = trial_place(fold, id);
-    bool found = place < fold->trial_count && slice_equal_text(id, fold->trials[place]->id);
+    bool found = place < fold->trial_count && compare(fold->trials[place]->id, id) == 0;
     return found ? fold->trials[place] : NULL;
 }
 

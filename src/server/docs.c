@@ -125,6 +125,10 @@ static const struct metric_row metric_rows[] = {
     {"serin_answers_total{operation,status}", "counter", "Answers by operation and class of status",
      "`5xx` rises: `request_failed` in the log says why. `4xx` rises: the operation says which clients to look at; for "
      "those on the store, `request_refused` at log_level debug says why"},
+    {"serin_outcome_faults_total{code}", "counter", "Faults in batches of outcomes that were refused, by code",
+     "Rises: a client sends what is wrong in the way that the code says; each answer named the places. Its outcomes "
+     "are not "
+     "counted until it is mended"},
     {"serin_build_info{version}", "gauge", "The running version", "Another version than the one installed: restart"},
 };
 
