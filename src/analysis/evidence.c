@@ -19,7 +19,8 @@
 
 #define WAIT_MAX (INT64_C(1) << 50)
 #define TIME_MAX (INT64_C(1) << 60)
-#define WAIT_SLOTS 32 /* slots that a wait is divided into */
+#define WAIT_SLOTS 32              /* slots that a wait is divided into */
+#define WIDTH_MIN INT64_C(1000000) /* so that the ring reaches a minute ahead of the last tick however short the wait */
 #define WARM_UP                                                                                                        \
     200 /* stable values before a size's channels bet; what threshold they bet on matters to their power, not to their truth */
 #define PRIOR_WEIGHT 20
@@ -38,6 +39,7 @@ static bool init_ring(struct arena *arena, struct ring *ring, int64_t wait, size
     if (wait <= 0) return true;
     ring->wait = wait < WAIT_MAX ? wait : WAIT_MAX;
     ring->width = (ring->wait + WAIT_SLOTS - 1) / WAIT_SLOTS;
+    if (ring->width < WIDTH_MIN) ring->width = WIDTH_MIN;
     ring->slots = arena_array(arena, RING_SLOTS * len, sizeof(*ring->slots));
     return ring->slots != NULL;
 }

@@ -7,8 +7,9 @@
  *   - evidence of HARM counts a unit's first event and first value in the whole rollout, over all steps: the test that may roll back is rigorous;
  *   - evidence to GO ON counts its first in the step where the rollout stands, and begins anew with each step, so that a small population that
  *     comes back every day can still pass the later ones.
- * Either waits until a unit was assigned long enough ago: the plan's `watermark` and `settle`. What waits is kept by time of assignment in 64 slots each
- * a 32nd of the wait, so evidence is at most that much late, and an outcome assigned further behind the last tick than the wait itself is not counted.
+ * Either waits until a unit was assigned long enough ago: the plan's `watermark` and `settle`. What waits is kept by time of assignment in 64 slots, each
+ * a 32nd of the wait and at least a second, so evidence is at most that much late. They reach as far ahead of the last tick as the wait, or a minute when that is more;
+ * so tick at least once a minute, also while old outcomes pour in: what is assigned further ahead is not counted.
  *
  * Time goes in ticks. Within a tick everything that decides how an outcome counts stands still (thresholds, the centres of bets); evidence_tick()
  * fixes it anew from the stable arm of strictly earlier ticks, lets what is old enough count, and takes restart snapshots.

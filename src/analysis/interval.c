@@ -8,7 +8,7 @@
 #include <math.h>
 
 #define POINTS 64
-#define STEPS 200
+#define STEPS 60
 #define EDGE 20.0           /* log ratios beyond it are not told apart from 0 and infinity */
 #define NORMAL_MIXTURE 12.0 /* variance at which mean_interval() is tightest is some ten times that: about 500 units */
 

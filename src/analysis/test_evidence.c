@@ -348,7 +348,7 @@ static void test_every_age(void **state) {
     plan.settle = 7 * SECOND + 13;
     for (int run = 0; run < 20; run++) {
         _cleanup_(evidence_freep) struct evidence *evidence = kit_new(&plan);
-        int64_t at[400], now = START, width = plan.settle / 32 + 1;
+        int64_t at[400], now = START, width = SECOND;
         for (size_t i = 0; i < ARRAY_LEN(at); i++) {
             at[i] = now - (int64_t)(dice_next(&dice) % (uint64_t)(9 * SECOND));
             struct observation seen = outcome(i, true, false);

@@ -121,9 +121,11 @@ static inline void kit_add(struct evidence *evidence, const struct observation *
 /* One outcome of a unit by a fair draw of its arm: an error with chance `rates[arm]`, healthy values. */
 static inline struct observation kit_draw(struct dice *dice, const struct rollout_plan *plan, unsigned stage,
                                           const double rates[2]) {
-    struct observation seen = {.unit = dice_next(dice), .stage = stage, .at = START, .present = 14};
+    struct observation seen = {.unit = dice_next(dice), .stage = stage, .at = START};
     seen.candidate = dice_hits(dice, (double)plan->steps[stage].share / SHARE_ALL);
     seen.events = dice_hits(dice, rates[seen.candidate]);
+    if (plan->metric_count == 1) return seen;
+    seen.present = 14;
     seen.values[QUALITY] = clamp01(0.8 + 0.15 * dice_normal(dice));
     seen.values[LATENCY] = dice_lognormal(dice, 900, 0.8);
     seen.values[COST] = dice_lognormal(dice, 0.02, 1.2);
