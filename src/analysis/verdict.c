@@ -286,19 +286,33 @@ static enum verdict_outcome decide_by_evidence(const struct judging *judging, co
 
 /* ---- the plain rule ---- */
 
-static enum plain_answer plain_answer_of(const struct metric *metric, const struct metric_verdict *figures) {
-    if (metric->kind == METRIC_SCORE && !metric->lower_is_better)
-        return plain_rule(1 - figures->candidate.mean, 1 - figures->stable.mean);
-    return plain_rule(figures->candidate.mean, figures->stable.mean);
+/* The plan's two numbers; a plan made by hand may leave them out. */
+static enum plain_answer plain_answer_of(const struct rollout_plan *plan, size_t m,
+                                         const struct metric_verdict *figures) {
+    const struct metric *metric = &plan->metrics[m];
+    double candidate = figures->candidate.mean, stable = figures->stable.mean;
+    if (metric->kind == METRIC_SCORE && !metric->lower_is_better) {
+        candidate = 1 - candidate;
+        stable = 1 - stable;
+    }
+    if (!(plan->ratio.roll_back > 0)) return plain_rule(candidate, stable);
+    if (isnan(candidate) || isnan(stable)) return PLAIN_WAIT;
+    if (candidate > plan->ratio.roll_back * stable) return PLAIN_ROLL_BACK;
+    return candidate <= plan->ratio.go_on * stable ? PLAIN_GO_ON : PLAIN_WAIT;
+}
+
+static bool has_units_for_ratio(const struct judging *judging, const struct verdict *verdict) {
+    int64_t of_step = judging->plan->steps[judging->step].min_units, of_rule = judging->plan->ratio.min_units;
+    int64_t least = of_step > of_rule ? of_step : of_rule;
+    return verdict->step_units >= (least > 0 ? least : 1);
 }
 
 static enum verdict_outcome decide_by_ratio(const struct judging *judging, struct verdict *verdict) {
-    int64_t least = judging->plan->steps[judging->step].min_units;
-    if (verdict->step_units < (least > 0 ? least : 1)) return VERDICT_GOING_ON;
+    if (!has_units_for_ratio(judging, verdict)) return VERDICT_GOING_ON;
     if (!layout_compares(&judging->evidence->layout, judging->step)) return VERDICT_PASS;
     bool all_go_on = true;
     for (size_t m = 0; m < verdict->metric_count; m++) {
-        enum plain_answer answer = plain_answer_of(&judging->plan->metrics[m], &verdict->metrics[m]);
+        enum plain_answer answer = plain_answer_of(judging->plan, m, &verdict->metrics[m]);
         all_go_on = all_go_on && answer == PLAIN_GO_ON;
         if (answer != PLAIN_ROLL_BACK) continue;
         verdict->metric = m;
