@@ -4,6 +4,7 @@
  * the set is an interval and each end is found by halving between the estimate (inside) and the edge (outside).
  */
 #include "analysis/kernels.h"
+#include "analysis/sums.h"
 
 #include <math.h>
 
@@ -70,10 +71,10 @@ struct interval ratio_interval(const struct ratio_counts *given, double alpha) {
     /* With nobody or everybody on the candidate an event tells nothing of the ratio: its likelihood is flat, and the search would stray. */
     for (size_t j = 0; j < given->stage_count; j++) {
         const struct stage_events *stage = &given->stages[j];
-        if (stage->share >= 1) counts.candidate -= stage->events;
+        if (stage->share >= 1) counts.candidate = sum_add(counts.candidate, -stage->events);
         if (stage->share <= 0 || stage->share >= 1 || stage->events <= 0) continue;
         counts.stages[counts.stage_count++] = *stage;
-        events += stage->events;
+        events = sum_add(events, stage->events);
     }
     if (events == 0) return (struct interval){NAN, 0, INFINITY};
     if (counts.candidate < 0) counts.candidate = 0;

@@ -254,6 +254,28 @@ static void test_golden(void **state) {
     str_deinit(&hex);
 }
 
+/* A unit that was in no arm, in another arm than it stands in, in a step that has not begun, or out of order: none of these can have been written. */
+static void test_impossible_units(void **state) {
+    static const int32_t share[] = {5000};
+    static const uint32_t bits[] = {0, UINT32_C(1) << 29 | UINT32_C(1) << 31, UINT32_C(1) << 30,
+                                    UINT32_C(1) << 24 | UINT32_C(1) << 31};
+    struct rollout_plan plan = kit_plan_errors(share, 1);
+    _cleanup_(evidence_freep) struct evidence *evidence = kit_new(&plan);
+    struct str empty = kit_bytes(evidence);
+    for (size_t i = 0; i <= ARRAY_LEN(bits); i++) {
+        struct str bytes = STR_INIT;
+        str_add(&bytes, empty.data, empty.len - 1); /* all but the number of units */
+        str_add(&bytes, "\x02\x07", 2);
+        uint32_t rest = i < ARRAY_LEN(bits) ? bits[i] : UINT32_C(1) << 31;
+        for (; rest >= 0x80; rest >>= 7)
+            str_add_char(&bytes, (char)(rest | 0x80));
+        str_add_char(&bytes, (char)rest);
+        assert_int_equal(try_to_read(&plan, bytes.data, bytes.len), i < ARRAY_LEN(bits) ? -ERR_INVALID : 0);
+        str_deinit(&bytes);
+    }
+    str_deinit(&empty);
+}
+
 static void test_memory_ends(void **state) {
     struct rollout_plan plan = kit_plan_full();
     struct dice dice = {27};
@@ -293,6 +315,7 @@ int main(void) {
         cmocka_unit_test(test_nonsense),
         cmocka_unit_test(test_header),
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_impossible_units),
         cmocka_unit_test(test_memory_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,18 @@ static void test_thin(void **state) {
     units_deinit(&units);
 }
 
+/* Whatever the keys look like: numbers in a row, all even, all in high bits. Else who counts would depend on how keys are made, and perhaps on the arm. */
+static void test_thin_is_fair_to_keys(void **state) {
+    for (unsigned shift = 0; shift <= 40; shift += 10) {
+        struct units units = UNITS_INIT;
+        for (uint64_t i = 0; i < 20000; i++)
+            put(&units, i << shift);
+        units_thin(&units, 1);
+        assert_in_range(units.count, 9600, 10400);
+        units_deinit(&units);
+    }
+}
+
 /* However many come, memory is bounded, and what is kept is a fair half of a half. */
 static void test_bound(void **state) {
     struct units units = UNITS_INIT;
@@ -178,10 +190,15 @@ static void test_memory_ends(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put_and_find), cmocka_unit_test(test_small_keys),
-        cmocka_unit_test(test_sorted),       cmocka_unit_test(test_thin),
-        cmocka_unit_test(test_bound),        cmocka_unit_test(test_small),
-        cmocka_unit_test(test_merge),        cmocka_unit_test(test_merge_of_nothing),
+        cmocka_unit_test(test_put_and_find),
+        cmocka_unit_test(test_small_keys),
+        cmocka_unit_test(test_sorted),
+        cmocka_unit_test(test_thin),
+        cmocka_unit_test(test_thin_is_fair_to_keys),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_small),
+        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_merge_of_nothing),
         cmocka_unit_test(test_memory_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

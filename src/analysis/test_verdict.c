@@ -430,7 +430,7 @@ static void test_words_of_values(void **state) {
     verdict.outcome = VERDICT_GOING_ON;
     verdict_words(&plan, &verdict, &words);
     assert_non_null(strstr(words.data, ", latency ratio of means 1"));
-    assert_non_null(strstr(words.data, ":1 against >= 0.05 worse, "));
+    assert_non_null(strstr(words.data, " against >= 0.05 worse, "));
     str_clear(&words);
     verdict.by_limit = true;
     verdict.metric = LATENCY;
