@@ -7,6 +7,8 @@
  * Times are medians over batches of 64 calls. Each figure is taken twice: `flow`, calls one after the other, which the
  * processor overlaps, and `chain`, where every question waits for the answer before it, so that nothing overlaps.
  *
+ * The same once more with a rollout at 30 % running on every agent: `rollout` for everybody; `audience` with a rule of two conditions, which all users meet.
+ *
  * The peers are what the machine needs at least, in the same run and at the same size: `load`, one read that depends on the read before
  * from 64 bytes an agent, in random order; `copy`, memcpy of one configuration, in random order. Each size runs in a
  * process of its own, so that none finds what another left in the heap.
@@ -104,9 +106,12 @@ struct asked {
     char agent[16], key[16]; /* both full, neither with a NUL */
 };
 
+enum beside { NOTHING, ROLLOUT, AUDIENCE };
+
 struct world {
     struct publisher *publisher;
     unsigned agents;
+    enum beside beside;
     struct asked *asked; /* CALLS of them */
     size_t resident;
 };
@@ -115,15 +120,28 @@ static void agent_name(unsigned i, char ret[17]) {
     snprintf(ret, 17, "agent-%010u", i);
 }
 
-static void put_agent(struct snapshot_edit *edit, unsigned i, int64_t number, int64_t seq) {
-    char name[17], config[CONFIG_BYTES + 1];
+static void put_agent(struct snapshot_edit *edit, enum beside beside, unsigned i, int64_t number, int64_t seq) {
+    char name[17], salt[37], config[CONFIG_BYTES + 1];
     struct err err;
     agent_name(i, name);
     int head = snprintf(config, sizeof(config), "{\"model\":\"m\",\"system_prompt\":\"%u of %" PRId64 " ", i, number);
     memset(config + head, 'p', (size_t)(CONFIG_BYTES - head));
     memcpy(config + CONFIG_BYTES - 2, "\"}", 3);
     struct version version = {.agent = name, .number = number, .config = {config, CONFIG_BYTES}};
-    const struct version *versions[] = {&version};
+    struct version candidate = version;
+    candidate.number = number + 1;
+    const struct version *versions[] = {&version, &candidate};
+    snprintf(salt, sizeof(salt), "0191f1c4-5d2e-7c3a-9b1f-%012u", i);
+    const struct rollout rollout = {
+        .id = salt,
+        .candidate = number + 1,
+        .salt = salt,
+        .share = 30000,
+        .seq = seq,
+        .audience = beside == AUDIENCE ? "{\"and\":[{\"==\":[{\"var\":\"plan\"},\"pro\"]},"
+                                         "{\"in\":[{\"var\":\"country\"},[\"CH\",\"DE\",\"FR\"]]}]}"
+                                       : NULL,
+    };
     const struct snapshot_entry_spec spec = {
         .deployment = {.id = "0191f1c4-5d2e-7c3a-9b1f-0123456789ab",
                        .agent = name,
@@ -133,19 +151,21 @@ static void put_agent(struct snapshot_edit *edit, unsigned i, int64_t number, in
                        .reason = "a line of text that says why",
                        .created_by = "0191f1c4-5d2e-7c3a-9b1f-ba9876543210",
                        .seq = seq},
+        .rollout = beside ? &rollout : NULL,
         .versions = versions,
-        .version_count = 1,
+        .version_count = beside ? 2 : 1,
     };
     must(snapshot_edit_entry(edit, &spec, &err) == 0, "snapshot_edit_entry");
 }
 
-static double publish_agents(struct publisher *publisher, unsigned from, unsigned to, int64_t number, int64_t seq) {
+static double publish_agents(const struct world *world, unsigned from, unsigned to, int64_t number, int64_t seq) {
+    struct publisher *publisher = world->publisher;
     double start = now_ns();
     struct snapshot *base = publisher_get(publisher), *next;
     struct snapshot_edit *edit;
     must(snapshot_edit_new(base, &edit) == 0, "snapshot_edit_new");
     for (unsigned i = from; i < to; i++)
-        put_agent(edit, i, number, seq);
+        put_agent(edit, world->beside, i, number, seq);
     must(snapshot_edit_finish(edit, (struct position){1, seq}, &next) == 0, "snapshot_edit_finish");
     snapshot_unref(base);
     publisher_publish(publisher, next);
@@ -165,11 +185,11 @@ static void make_questions(struct world *world) {
     }
 }
 
-static void world_init(struct world *world, unsigned agents) {
-    *world = (struct world){.agents = agents};
+static void world_init(struct world *world, unsigned agents, enum beside beside) {
+    *world = (struct world){.agents = agents, .beside = beside};
     size_t before = resident_bytes();
     must(publisher_new(&world->publisher) == 0, "publisher_new");
-    publish_agents(world->publisher, 0, agents, 1, 1);
+    publish_agents(world, 0, agents, 1, 1);
     world->resident = resident_bytes() - before;
     make_questions(world);
 }
@@ -189,15 +209,28 @@ struct call {
     bool chain;
 };
 
+/* As a request has them: found by name in a few. */
+static struct logic_value find_attribute(const void *ctx, struct slice path) {
+    const struct slice *attributes = ctx;
+    for (size_t i = 0; i < 4; i += 2)
+        if (slice_equal(attributes[i], path))
+            return (struct logic_value){.type = LOGIC_TEXT, .text = attributes[i + 1]};
+    return (struct logic_value){.type = LOGIC_NULL};
+}
+
 static double measure(const struct world *world, struct call *call) {
+    static const struct slice attributes[] = {{"plan", 4}, {"pro", 3}, {"country", 7}, {"DE", 2}};
+    static const struct logic_context context = {find_attribute, attributes};
     static double times[BATCHES];
     size_t depends = 0, sum = 0;
     for (size_t b = 0; b < BATCHES; b++) {
         double start = now_ns();
         for (size_t i = b * BATCH; i < (b + 1) * BATCH; i++) {
             const struct asked *asked = world->asked + i + depends;
-            const struct resolve_question question = {
-                .agent = {asked->agent, 16}, .environment = SLICE_LIT("production"), .targeting_key = {asked->key, 16}};
+            const struct resolve_question question = {.agent = {asked->agent, 16},
+                                                      .environment = SLICE_LIT("production"),
+                                                      .targeting_key = {asked->key, 16},
+                                                      .attributes = &context};
             struct decision decision;
             must(resolve(call->snapshot, &question, &decision) == 0, "resolve");
             sum += (size_t)decision.version;
@@ -273,6 +306,7 @@ static double measure_copy(unsigned agents) {
 struct figures {
     unsigned agents;
     double resolve_flow, resolve_chain, write_flow, write_chain, load, copy;
+    double rollout_flow, rollout_chain, rollout_write_flow, audience_flow, audience_chain;
     double deploy_us, memory_ratio;
     uint64_t allocations;
 };
@@ -303,32 +337,33 @@ static double measure_deploys(const struct world *world) {
     uint64_t random = 7;
     for (int64_t i = 0; i < DEPLOYS; i++) {
         unsigned agent = (unsigned)(next_random(&random) % world->agents);
-        deploys[i] = publish_agents(world->publisher, agent, agent + 1, i + 2, i + 2) / 1000;
+        deploys[i] = publish_agents(world, agent, agent + 1, i + 2, i + 2) / 1000;
     }
     return median(deploys, DEPLOYS);
 }
 
-static struct figures measure_size(unsigned agents) {
+static struct figures measure_size(unsigned agents, enum beside beside) {
     struct figures figures = {.agents = agents};
     struct world world;
-    world_init(&world, agents);
+    world_init(&world, agents, beside);
     figures.memory_ratio = (double)world.resident / ((double)agents * CONFIG_BYTES);
     measure_calls(&world, &figures);
-    figures.deploy_us = measure_deploys(&world);
+    if (beside == NOTHING) figures.deploy_us = measure_deploys(&world);
     world_deinit(&world);
+    if (beside != NOTHING) return figures;
     figures.load = measure_load(agents);
     figures.copy = measure_copy(agents);
     return figures;
 }
 
-static struct figures measure_apart(unsigned agents) {
+static struct figures measure_apart(unsigned agents, enum beside beside) {
     struct figures figures;
     int ends[2], status;
     must(pipe(ends) == 0, "pipe");
     pid_t child = fork();
     must(child >= 0, "fork");
     if (child == 0) {
-        figures = measure_size(agents);
+        figures = measure_size(agents, beside);
         must(write(ends[1], &figures, sizeof(figures)) == sizeof(figures), "write");
         _exit(0);
     }
@@ -336,6 +371,18 @@ static struct figures measure_apart(unsigned agents) {
     must(read(ends[0], &figures, sizeof(figures)) == sizeof(figures), "a measuring process");
     close(ends[0]);
     must(waitpid(child, &status, 0) == child && status == 0, "waitpid");
+    return figures;
+}
+
+static struct figures measure_all(unsigned agents) {
+    struct figures figures = measure_apart(agents, NOTHING), rollout = measure_apart(agents, ROLLOUT),
+                   audience = measure_apart(agents, AUDIENCE);
+    figures.rollout_flow = rollout.resolve_flow;
+    figures.rollout_chain = rollout.resolve_chain;
+    figures.rollout_write_flow = rollout.write_flow;
+    figures.audience_flow = audience.resolve_flow;
+    figures.audience_chain = audience.resolve_chain;
+    figures.allocations += rollout.allocations + audience.allocations;
     return figures;
 }
 
@@ -347,9 +394,11 @@ static void print_json(const struct figures *figures, size_t count) {
         const struct figures *f = figures + i;
         printf("%s{\"agents\":%u,\"resolve_flow_ns\":%.1f,\"resolve_chain_ns\":%.1f,\"write_flow_ns\":%.1f,"
                "\"write_chain_ns\":%.1f,\"peer_load_ns\":%.1f,\"peer_copy_ns\":%.1f,\"allocations\":%" PRIu64
-               ",\"deploy_us\":%.1f,\"memory_ratio\":%.2f}",
+               ",\"deploy_us\":%.1f,\"memory_ratio\":%.2f,\"rollout_flow_ns\":%.1f,\"rollout_chain_ns\":%.1f,"
+               "\"rollout_write_flow_ns\":%.1f,\"audience_flow_ns\":%.1f,\"audience_chain_ns\":%.1f}",
                i ? "," : "", f->agents, f->resolve_flow, f->resolve_chain, f->write_flow, f->write_chain, f->load,
-               f->copy, f->allocations, f->deploy_us, f->memory_ratio);
+               f->copy, f->allocations, f->deploy_us, f->memory_ratio, f->rollout_flow, f->rollout_chain,
+               f->rollout_write_flow, f->audience_flow, f->audience_chain);
     }
     printf("]\n");
 }
@@ -358,7 +407,7 @@ int main(void) {
     static const unsigned sizes[] = {10, 1000, 10000, 100000};
     struct figures figures[ARRAY_LEN(sizes)];
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
-        figures[i] = measure_apart(sizes[i]);
+        figures[i] = measure_all(sizes[i]);
     print_json(figures, ARRAY_LEN(sizes));
     return 0;
 }

@@ -73,17 +73,28 @@ void memory_control(struct api *api, const struct route *route, const struct pri
 /* What a resolve asks, from any form. Texts without `ptr` were not given. */
 struct asked {
     struct slice agent, environment, key;
+    struct slice session_started_at; /* as it was written */
+    struct slice context;            /* of a plain question: the object's bytes */
+    struct logic_context attributes;
     const char *at;
     bool explain;
 };
-/* A plain question, {agent, environment?, context?: {targetingKey?, …}}, borrowed from `body`; false: it is not plain, or wrong (question.c). */
+/* A plain question, {agent, environment?, context?: {targetingKey?, session?: {started_at?, …}, …}}, borrowed from `body`; false: it is not plain, or wrong
+ * (question.c). */
 bool question_read(struct slice body, struct asked *ret) MUST_CHECK;
+/* Attributes by paths, for audiences: of a plain question's context (question.c), of one that was parsed, and of a request's query: attr.NAME=…, and key
+ * and session.… under the names that they have in a context (context.c). All give the same for the same context, but that a query knows texts only. */
+struct logic_context question_attributes(const struct slice *context);
+struct logic_context json_attributes(const json_t *context);
+struct logic_context query_attributes(struct http_request *request);
+/* When a session began; 0: it says nothing that is a time, or a time that is still to come. */
+int64_t session_time(struct slice started_at, int64_t now);
 
 /* Resolving (resolve.c). The hot path, past router and table; false: go the common way. */
 bool resolve_quickly(struct api *api, struct http_request *request, struct http_response *response);
 /* The common way. ANSWER_IS_PAST: it is about the past, which a control thread answers by resolve_past(). */
 #define ANSWER_IS_PAST 1
-int resolve_answer(const struct op *op, const json_t *params, const struct principal *principal,
+int resolve_answer(struct api *api, const struct op *op, const json_t *params, const struct principal *principal,
                    const struct snapshot *snapshot, struct http_request *request, struct http_response *response,
                    struct err *err) MUST_CHECK;
 int resolve_past(struct api *api, const struct op *op, const json_t *params, const struct principal *principal,

@@ -53,7 +53,7 @@ enum http_verdict memory_answer(struct api *api, const struct route *route, cons
     if (r == 0 && route->op->id == OP_snapshot && !snapshot_unchanged(api, params, principal, request, response))
         return HTTP_CONTROL;
     if (r == 0 && (route->op->id == OP_resolve || route->op->id == OP_resolve_get))
-        r = resolve_answer(route->op, params, principal, snapshot, request, response, &err);
+        r = resolve_answer(api, route->op, params, principal, snapshot, request, response, &err);
     if (r == ANSWER_IS_PAST) return HTTP_CONTROL;
     if (r == 0 && route->op->id == OP_whoami) {
         struct str body = STR_INIT;

@@ -150,6 +150,12 @@ static void write_param_schema(struct jw *jw, const struct op_param *param) {
     case PARAM_TEXT:
         write_text(jw, OPS_TEXT_MAX);
         break;
+    case PARAM_LIST:
+        write_type(jw, "array");
+        break;
+    case PARAM_BYTES:
+        write_text(jw, OPS_BYTES_MAX / 3 * 4);
+        break;
     }
 }
 
@@ -157,8 +163,8 @@ static void write_param_schema(struct jw *jw, const struct op_param *param) {
 
 static void write_field_schema(struct jw *jw, const struct answer_field *field) {
     static const char *const types[] = {
-        [FIELD_TEXT] = "string", [FIELD_INT] = "integer", [FIELD_BOOL] = "boolean",
-        [FIELD_TIME] = "string", [FIELD_HASH] = "string", [FIELD_OBJECT] = "object",
+        [FIELD_TEXT] = "string",   [FIELD_INT] = "integer", [FIELD_BOOL] = "boolean",  [FIELD_TIME] = "string",
+        [FIELD_NUMBER] = "number", [FIELD_HASH] = "string", [FIELD_OBJECT] = "object",
     };
     jw_object(jw, field->name);
     if (field->type == FIELD_REF) {
@@ -382,7 +388,7 @@ static void write_paths(struct jw *jw) {
         bool first = true;
         for (enum op_id before = 0; before < id; before++)
             first &= strcmp(op_get(before)->path, op_get(id)->path) != 0;
-        if (!first) continue;
+        if (!first || op_get(id)->scope == OP_ROBOT) continue;
         char path[128];
         snprintf(path, sizeof(path), "/v1%s", op_get(id)->path);
         jw_object(jw, path);

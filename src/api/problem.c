@@ -4,12 +4,12 @@
 
 #include <stdio.h>
 
-static void write_faults_of(struct jw *jw, const struct faults *faults) {
+static void write_faults_of(struct jw *jw, const struct faults *faults, const char *at) {
     jw_array(jw, "errors");
     for (size_t i = 0; i < faults->count; i++) {
         if (faults->items[i].warning) continue;
         jw_object(jw, NULL);
-        jw_printf(jw, "at", "/config%s", faults->items[i].at);
+        jw_printf(jw, "at", "%s%s", at, faults->items[i].at);
         jw_text(jw, "detail", faults->items[i].message);
         jw_end_object(jw);
     }
@@ -27,7 +27,7 @@ static void write_problem(struct jw *jw, const struct err *err, const struct op_
     jw_text(jw, "remedy", err_remedy_text(err));
     if (err->line) jw_int(jw, "line", err->line);
     if (err->column) jw_int(jw, "column", err->column);
-    if (call && call->faults.errors) write_faults_of(jw, &call->faults);
+    if (call && call->faults.errors) write_faults_of(jw, &call->faults, call->faults_at);
     if (call && call->current >= 0) jw_int(jw, "current", call->current);
     jw_end_object(jw);
 }

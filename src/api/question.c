@@ -62,8 +62,8 @@ static bool read_number(struct reader *reader) {
     size_t digits = skip_digits(reader);
     if (digits == 0 || digits > DIGITS_MAX || (*first == '0' && digits > 1)) return false;
     if (skip_char(reader, '.')) {
-        digits = skip_digits(reader);
-        if (digits == 0 || digits > DIGITS_MAX) return false;
+        size_t more = skip_digits(reader);
+        if (more == 0 || digits + more > DIGITS_MAX) return false;
     }
     return reader->p == reader->end || (*reader->p != 'e' && *reader->p != 'E');
 }
@@ -147,16 +147,34 @@ static bool read_value(struct reader *reader) {
     }
 }
 
+/* A time that is no text, like a session that is no object, is none. */
+static bool read_session_member(struct reader *reader, struct slice name, void *ctx) {
+    struct asked *asked = ctx;
+    bool text = reader->p < reader->end && *reader->p == '"';
+    if (text && slice_equal(name, SLICE_LIT("started_at"))) return read_text(reader, &asked->session_started_at);
+    return read_value(reader);
+}
+
 static bool read_context_member(struct reader *reader, struct slice name, void *ctx) {
     struct asked *asked = ctx;
-    return slice_equal(name, SLICE_LIT("targetingKey")) ? read_text(reader, &asked->key) : read_value(reader);
+    bool object = reader->p < reader->end && *reader->p == '{';
+    if (slice_equal(name, SLICE_LIT("targetingKey"))) return read_text(reader, &asked->key);
+    if (object && slice_equal(name, SLICE_LIT("session"))) return read_object(reader, read_session_member, asked);
+    return read_value(reader);
+}
+
+static bool read_context(struct reader *reader, struct asked *asked) {
+    const char *begin = reader->p;
+    if (!read_object(reader, read_context_member, asked)) return false;
+    asked->context = (struct slice){begin, (size_t)(reader->p - begin)};
+    return true;
 }
 
 static bool read_question_member(struct reader *reader, struct slice name, void *ctx) {
     struct asked *asked = ctx;
     if (slice_equal(name, SLICE_LIT("agent"))) return read_text(reader, &asked->agent);
     if (slice_equal(name, SLICE_LIT("environment"))) return read_text(reader, &asked->environment);
-    return slice_equal(name, SLICE_LIT("context")) && read_object(reader, read_context_member, asked);
+    return slice_equal(name, SLICE_LIT("context")) && read_context(reader, asked);
 }
 
 bool question_read(struct slice body, struct asked *ret) {
@@ -167,4 +185,106 @@ bool question_read(struct slice body, struct asked *ret) {
     if (!read_object(&reader, read_question_member, ret)) return false;
     skip_space(&reader);
     return reader.p == reader.end && ret->agent.ptr;
+}
+
+/* ---- attributes: what was read once is read again, up to the one that is asked for ---- */
+
+struct search {
+    struct slice path;  /* what is left of it */
+    struct slice found; /* the value's bytes */
+};
+
+static bool search_value(struct reader *reader, struct search *search);
+
+/* The first name of the path: everything up to a dot. */
+static struct slice first_name(struct slice path) {
+    const char *dot = path.len ? memchr(path.ptr, '.', path.len) : NULL;
+    return dot ? (struct slice){path.ptr, (size_t)(dot - path.ptr)} : path;
+}
+
+/* Goes down into this value if it is the one that the path names; else over it. */
+static bool search_here(struct reader *reader, struct search *search, bool here) {
+    if (!here) return read_value(reader);
+    struct search inner = {.path = search->path};
+    size_t name = first_name(search->path).len;
+    bool last = name == search->path.len;
+    inner.path =
+        last ? (struct slice){NULL, 0} : (struct slice){search->path.ptr + name + 1, search->path.len - name - 1};
+    const char *begin = reader->p;
+    if (!(last ? read_value(reader) : search_value(reader, &inner))) return false;
+    search->found = last ? (struct slice){begin, (size_t)(reader->p - begin)} : inner.found;
+    return true;
+}
+
+static bool search_member(struct reader *reader, struct slice name, void *ctx) {
+    struct search *search = ctx;
+    return search_here(reader, search, !search->found.ptr && slice_equal(name, first_name(search->path)));
+}
+
+static bool search_items(struct reader *reader, struct search *search) {
+    struct slice name = first_name(search->path);
+    char text[8];
+    int64_t wanted = -1;
+    if (name.len < sizeof(text)) {
+        if (name.len) memcpy(text, name.ptr, name.len);
+        text[name.len] = '\0';
+        if (!text_to_int(text, 0, 999999, &wanted)) wanted = -1;
+    }
+    (void)skip_char(reader, '[');
+    skip_space(reader);
+    if (skip_char(reader, ']')) return true;
+    for (int64_t i = 0;; i++) {
+        skip_space(reader);
+        if (!search_here(reader, search, i == wanted)) return false;
+        skip_space(reader);
+        if (!skip_char(reader, ',')) return skip_char(reader, ']');
+    }
+}
+
+static bool search_value(struct reader *reader, struct search *search) {
+    if (reader->p < reader->end && *reader->p == '{') return read_object(reader, search_member, search);
+    if (reader->p < reader->end && *reader->p == '[') return search_items(reader, search);
+    return read_value(reader);
+}
+
+/* A number of few digits: the digits and the power of ten are exact, so that their quotient is the nearest double, as the parser's is. */
+static double plain_number(struct slice text) {
+    double digits = 0, power = 1;
+    bool part = false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '.') part = true;
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') continue;
+        digits = digits * 10 + (text.ptr[i] - '0');
+        if (part) power *= 10;
+    }
+    return text.ptr[0] == '-' ? -(digits / power) : digits / power;
+}
+
+static struct logic_value plain_value(struct slice text) {
+    switch (text.len ? text.ptr[0] : 'n') {
+    case '"':
+        return (struct logic_value){.type = LOGIC_TEXT, .text = {text.ptr + 1, text.len - 2}};
+    case 't':
+    case 'f':
+        return (struct logic_value){.type = LOGIC_BOOL, .truth = text.ptr[0] == 't'};
+    case 'n':
+    case '{':
+    case '[':
+        return (struct logic_value){.type = LOGIC_NULL};
+    default:
+        return (struct logic_value){.type = LOGIC_NUMBER, .number = plain_number(text)};
+    }
+}
+
+static struct logic_value find_plain(const void *ctx, struct slice path) {
+    const struct slice *context = ctx;
+    struct search search = {.path = path};
+    struct reader reader = {.p = context->ptr, .end = context->ptr + context->len};
+    if (!context->len || !path.len || !search_value(&reader, &search) || !search.found.ptr)
+        return (struct logic_value){.type = LOGIC_NULL};
+    return plain_value(search.found);
+}
+
+struct logic_context question_attributes(const struct slice *context) {
+    return (struct logic_context){find_plain, context};
 }

@@ -37,20 +37,29 @@ int resolve_missing(int outcome, struct slice agent, struct slice environment, s
 static const char *add_headers(struct http_request *request, struct http_response *response,
                                const struct decision *decision) {
     struct slice position = decision->position;
-    struct slice etag = decision->override ? decision->override->etag : decision->entry->etag;
-    char *text = arena_alloc(http_arena(request), position.len + 1 + etag.len + 1);
+    char *text = arena_alloc(http_arena(request), position.len + 1 + DECISION_ETAG_SIZE);
     if (!text) return NULL;
     char *tag = text + position.len + 1;
     memcpy(text, position.ptr, position.len + 1);
-    memcpy(tag, etag.ptr, etag.len + 1);
+    size_t tag_len = decision_etag(decision, tag);
     http_response_text(response, "Serin-Position", (struct slice){text, position.len});
-    http_response_text(response, "ETag", (struct slice){tag, etag.len});
+    http_response_text(response, "ETag", (struct slice){tag, tag_len});
     return tag;
 }
 
-static int resolve_now(const struct asked *asked, const struct principal *principal, const struct snapshot *snapshot,
-                       struct http_request *request, struct http_response *response, struct err *err) {
-    struct resolve_question question = {.agent = asked->agent, .targeting_key = asked->key};
+/* The clock is read only for who has a session. */
+static struct resolve_question question_of(struct api *api, const struct asked *asked) {
+    struct resolve_question question = {
+        .agent = asked->agent, .targeting_key = asked->key, .attributes = &asked->attributes};
+    if (asked->session_started_at.len)
+        question.session_started_at = session_time(asked->session_started_at, clock_wall(api->options.ops->clock));
+    return question;
+}
+
+static int resolve_now(struct api *api, const struct asked *asked, const struct principal *principal,
+                       const struct snapshot *snapshot, struct http_request *request, struct http_response *response,
+                       struct err *err) {
+    struct resolve_question question = question_of(api, asked);
     int r = question_environment(principal, asked->environment, &question.environment, err);
     if (r < 0) return r;
     struct decision decision;
@@ -64,7 +73,7 @@ static int resolve_now(const struct asked *asked, const struct principal *princi
         response->status = 304;
         return 0;
     }
-    ops_write_decision(&decision, asked->explain, &response->body);
+    ops_write_decision(&decision, &question, asked->explain, &response->body);
     return response->body.failed ? err_no_memory(err) : 0;
 }
 
@@ -80,6 +89,11 @@ static int read_quick_query(void *ctx, const char *name, const char *value) {
         asked->environment = slice_of(value);
         return 0;
     }
+    if (!strcmp(name, "session.started_at") && !asked->session_started_at.ptr) {
+        asked->session_started_at = slice_of(value);
+        return 0;
+    }
+    if (!strcmp(name, "session.id")) return 0;
     return strncmp(name, "attr.", 5) || !name[5];
 }
 
@@ -89,6 +103,7 @@ static bool read_quick_get(struct http_request *request, struct asked *asked) {
     const char *path = http_path(request);
     if (strncmp(path, prefix, sizeof(prefix) - 1) || strcmp(http_method(request), "GET")) return false;
     asked->agent = slice_of(path + sizeof(prefix) - 1);
+    asked->attributes = query_attributes(request);
     return asked->agent.len > 0 && !memchr(asked->agent.ptr, '/', asked->agent.len) &&
            http_query_each(request, read_quick_query, asked) == 0;
 }
@@ -101,7 +116,9 @@ static int refuse_query(void *ctx, const char *name, const char *value) {
 static bool read_quick_post(struct http_request *request, struct asked *asked) {
     if (strcmp(http_path(request), "/v1/resolve") || strcmp(http_method(request), "POST")) return false;
     if (http_query_each(request, refuse_query, NULL) || request_media(request, NULL) < 0) return false;
-    return question_read(http_body(request), asked);
+    if (!question_read(http_body(request), asked)) return false;
+    asked->attributes = question_attributes(&asked->context);
+    return true;
 }
 
 bool resolve_quickly(struct api *api, struct http_request *request, struct http_response *response) {
@@ -113,7 +130,7 @@ bool resolve_quickly(struct api *api, struct http_request *request, struct http_
     struct principal principal;
     struct publisher_borrow borrow = publisher_borrow(api->options.publisher);
     int r = request_principal(api, request, borrow.snapshot, &principal, NULL);
-    if (r == 0) r = resolve_now(&asked, &principal, borrow.snapshot, request, response, NULL);
+    if (r == 0) r = resolve_now(api, &asked, &principal, borrow.snapshot, request, response, NULL);
     bool over = r == 0 && !quota_take(api->quota, principal.id); /* last: what goes the common way is counted there */
     publisher_return(api->options.publisher, borrow);
     if (r < 0 || over) return false;
@@ -130,35 +147,41 @@ static int check_key(struct slice key, const char *at, struct err *err) {
     return r;
 }
 
-static int read_asked(const struct op *op, const json_t *params, struct asked *asked, struct err *err) {
+static int read_asked(const struct op *op, const json_t *params, struct http_request *request, struct asked *asked,
+                      struct err *err) {
     bool post = op->id == OP_resolve;
-    const json_t *key = post ? json_get(json_get(params, "context"), "targetingKey") : json_get(params, "key");
+    const json_t *context = json_get(params, "context"),
+                 *key = post ? json_get(context, "targetingKey") : json_get(params, "key"),
+                 *session = post ? json_get(json_get(context, "session"), "started_at")
+                                 : json_get(params, "session.started_at");
     *asked = (struct asked){
         .agent = slice_of(json_get_text(params, "agent")),
         .environment = slice_of(json_get_text(params, "environment")),
         .key = slice_of(json_string_value(key)),
+        .session_started_at = slice_of(json_string_value(session)),
+        .attributes = post ? json_attributes(context) : query_attributes(request),
         .at = json_get_text(params, "at"),
         .explain = json_is_true(json_get(params, "explain")),
     };
     return key ? check_key(asked->key, post ? "/context/targetingKey" : "key", err) : 0;
 }
 
-int resolve_answer(const struct op *op, const json_t *params, const struct principal *principal,
+int resolve_answer(struct api *api, const struct op *op, const json_t *params, const struct principal *principal,
                    const struct snapshot *snapshot, struct http_request *request, struct http_response *response,
                    struct err *err) {
     struct asked asked;
-    int r = read_asked(op, params, &asked, err);
+    int r = read_asked(op, params, request, &asked, err);
     if (r < 0) return r;
-    return asked.at ? ANSWER_IS_PAST : resolve_now(&asked, principal, snapshot, request, response, err);
+    return asked.at ? ANSWER_IS_PAST : resolve_now(api, &asked, principal, snapshot, request, response, err);
 }
 
 int resolve_past(struct api *api, const struct op *op, const json_t *params, const struct principal *principal,
                  struct http_request *request, struct http_response *response, struct err *err) {
     struct asked asked;
-    int r = read_asked(op, params, &asked, err);
+    int r = read_asked(op, params, request, &asked, err);
     if (r < 0) return r;
     struct ops_past past = {
-        .question = {.agent = asked.agent, .targeting_key = asked.key},
+        .question = question_of(api, &asked),
         .moment = asked.at,
         .explain = asked.explain,
     };

@@ -50,7 +50,7 @@ int route_find(const char *method, const char *path, struct arena *arena, struct
     const char *wanted = strcmp(method, "HEAD") ? method : "GET";
     for (enum op_id id = 0; id < OP_COUNT_; id++) {
         const struct op *op = op_get(id);
-        if (!path_matches(op, path + root, ret)) continue;
+        if (op->scope == OP_ROBOT || !path_matches(op, path + root, ret)) continue;
         if (!strcmp(op_method_name(op->method), wanted)) return 0;
         *ret_allow = add_allowed(arena, *ret_allow, op->method);
     }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -78,6 +79,66 @@ static void test_what_is_not_plain_is_left_alone(void **state) {
     assert_false(question_read((struct slice){"{\"agent\":\"a\0b\"}", 15}, &asked));
 }
 
+static double number_at(const char *context, const char *path) {
+    const struct slice bytes = slice_of(context);
+    struct logic_context attributes = question_attributes(&bytes);
+    struct logic_value value = attributes.find(attributes.ctx, slice_of(path));
+    assert_int_equal(value.type, LOGIC_NUMBER);
+    return value.number;
+}
+
+/* As strtod() has them, to the last bit. */
+static void test_plain_numbers(void **state) {
+    static const char *const texts[] = {"0",
+                                        "-0",
+                                        "7",
+                                        "-7",
+                                        "0.1",
+                                        "-0.3",
+                                        "123456789012345",
+                                        "1.00000000000001",
+                                        "0.00000000000001",
+                                        "99999.9999999999",
+                                        "3.14159265358979"};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        char context[64];
+        snprintf(context, sizeof(context), "{\"a\": {\"b\" : [ 1 , %s ] } }", texts[i]);
+        double want = strtod(texts[i], NULL), got = number_at(context, "a.b.1");
+        assert_memory_equal(&got, &want, sizeof(got));
+    }
+}
+
+static void test_sessions(void **state) {
+    struct asked asked;
+    assert_true(takes("{\"agent\":\"a\",\"context\":{\"session\":{\"id\":\"s\",\"started_at\":\"x\"}}}", &asked));
+    assert_true(slice_equal_text(asked.session_started_at, "x"));
+    static const char *const none[] = {"{\"agent\":\"a\",\"context\":{\"session\":\"s\"}}",
+                                       "{\"agent\":\"a\",\"context\":{\"session\":{\"id\":\"s\"}}}",
+                                       "{\"agent\":\"a\",\"context\":{\"session\":{\"started_at\":5}}}",
+                                       "{\"agent\":\"a\",\"context\":{\"session\":{\"started_at\":null}}}",
+                                       "{\"agent\":\"a\",\"context\":{\"session\":null}}",
+                                       "{\"agent\":\"a\",\"context\":{\"started_at\":\"x\"}}"};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+        assert_true(takes(none[i], &asked));
+        assert_null(asked.session_started_at.ptr);
+    }
+}
+
+static void test_session_times(void **state) {
+    const int64_t now = INT64_C(1795442400000000);
+    assert_int_equal(session_time(SLICE_LIT("2026-11-23T14:00:00Z"), now), now);
+    assert_int_equal(session_time(SLICE_LIT("2026-11-23T14:00:00.000001Z"), now), 0); /* still to come */
+    assert_int_equal(session_time(SLICE_LIT("2026-11-23T15:00:00+02:00"), now), now - INT64_C(3600000000));
+    static const char *const none[] = {
+        "", "now", "1795442400", "2026-11-23", "2026-11-23T14:00:00", "2026-13-23T14:00:00Z", "2026-11-23T14:00:00Zz"};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        assert_int_equal(session_time(slice_of(none[i]), now), 0);
+    char text[200];
+    memset(text, '0', sizeof(text));
+    for (size_t len = 50; len < sizeof(text); len++)
+        assert_int_equal(session_time((struct slice){text, len}, now), 0);
+}
+
 static void test_many_members_are_left_alone(void **state) {
     struct asked asked;
     for (size_t count = 0; count <= 40; count++) {
@@ -98,6 +159,30 @@ static uint32_t next_random(uint32_t *state) {
     return *state >> 8;
 }
 
+static void assert_same_value(struct logic_value got, struct logic_value want, const char *path, struct slice text) {
+    bool same = got.type == want.type && got.truth == want.truth && got.number == want.number &&
+                slice_equal(got.text, want.text);
+    if (!same) fail_msg("%s of %.*s: kinds %d and %d", path, (int)text.len, text.ptr, got.type, want.type);
+}
+
+/* What an audience may ask for: of the plain context the same as of the parsed one. */
+static void check_attributes(struct slice text, const struct asked *asked, const json_t *context) {
+    static const char *const paths[] = {"",       "targetingKey", "plan",   "list",     "list.0", "list.1",
+                                        "list.2", "list.3",       "list.4", "list.5.a", "list.9", "list.x",
+                                        "o",      "o.x",          "o.y",    "o.x.z",    ".",      "o.",
+                                        ".o",     "o..x",         "plan.x", "list.01",  "list.-1"};
+    struct logic_context plain = question_attributes(&asked->context), parsed = json_attributes(context);
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        assert_same_value(plain.find(plain.ctx, slice_of(paths[i])), parsed.find(parsed.ctx, slice_of(paths[i])),
+                          paths[i], text);
+}
+
+static void check_session(const struct asked *asked, const json_t *context) {
+    const char *began = json_string_value(json_get(json_get(context, "session"), "started_at"));
+    assert_int_equal(asked->session_started_at.ptr != NULL, began != NULL);
+    if (began) assert_true(slice_equal_text(asked->session_started_at, began));
+}
+
 static void check_against_parser(struct slice text, const struct asked *asked) {
     _cleanup_(json_decrefp) json_t *value = NULL;
     if (json_parse(text.ptr, text.len, REQUEST_DEPTH_MAX, &value, NULL) < 0)
@@ -110,6 +195,8 @@ static void check_against_parser(struct slice text, const struct asked *asked) {
     assert_true(!context || json_is_object(context));
     assert_int_equal(asked->key.ptr != NULL, key != NULL);
     if (key) assert_true(slice_equal_text(asked->key, json_string_value(key)));
+    check_attributes(text, asked, context);
+    check_session(asked, context);
     size_t known = 1u + (environment != NULL) + (context != NULL);
     assert_int_equal(json_object_size(value), known);
 }
@@ -117,7 +204,8 @@ static void check_against_parser(struct slice text, const struct asked *asked) {
 static void test_whatever_is_taken_the_parser_takes_too(void **state) {
     static const char seed_text[] =
         "{\"agent\":\"support\",\"environment\":\"production\",\"context\":{\"targetingKey\":\"user-42\","
-        "\"plan\":\"pr\xc3\xb6\",\"list\":[1,2.5,-3,true,null,{\"a\":\"b\"}],\"o\":{\"x\":0}}}";
+        "\"plan\":\"pr\xc3\xb6\",\"list\":[1,2.5,-3,true,null,{\"a\":\"b\"}],\"o\":{\"x\":0.125},"
+        "\"session\":{\"id\":\"s\",\"started_at\":\"2026-11-28T01:02:03Z\"}}}";
     static const char bytes[] = "\"\\{}[]:,.-+eE0123456789 \n\tatrufnlsegk\x01\x7f\xc3\xb6\xff";
     uint32_t random = 20261125, taken = 0;
     char text[sizeof(seed_text) + 8];
@@ -148,6 +236,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_questions_are_taken),
         cmocka_unit_test(test_what_is_not_plain_is_left_alone),
+        cmocka_unit_test(test_plain_numbers),
+        cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_session_times),
         cmocka_unit_test(test_many_members_are_left_alone),
         cmocka_unit_test(test_whatever_is_taken_the_parser_takes_too),
     };

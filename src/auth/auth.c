@@ -81,6 +81,18 @@ struct principal principal_of(const struct snapshot_key *key) {
     };
 }
 
+struct principal principal_controller(void) {
+    static const char *const none[] = {NULL};
+    return (struct principal){
+        .id = AUTH_CONTROLLER_ID,
+        .name = AUTH_CONTROLLER_ID,
+        .role = ROLE_RELEASER,
+        .all_environments = true,
+        .environments = none,
+        .robot = true,
+    };
+}
+
 static size_t list_len(const char *const *list) {
     size_t len = 0;
     while (list && list[len])

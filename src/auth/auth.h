@@ -30,7 +30,13 @@ struct principal {
     enum role role;
     bool all_environments;
     const char *const *environments; /* NULL-terminated; unused when all_environments */
+    bool robot;                      /* automation inside the server: held to what people decided. No key is one */
 };
+
+/* The rollout controller: a releaser everywhere, and the only caller of operations of the scope ROBOT. It has no key, so nobody can be it from
+ * outside. */
+#define AUTH_CONTROLLER_ID "controller"
+struct principal principal_controller(void);
 
 /* The key behind a token, or NULL: unknown, mistyped or revoked. Takes the same time for every wrong secret. */
 const struct snapshot_key *auth_check(const struct snapshot *snapshot, struct slice token);

@@ -34,6 +34,10 @@ uint32_t murmur3_32(const void *bytes, size_t len, uint32_t seed);
 void hex_encode(const void *bytes, size_t len, char *ret);   /* 2 * len digits and a NUL */
 bool hex_decode(const char *text, size_t len, uint8_t *ret); /* lower-case digits; ret has len / 2 bytes */
 
+void base64_encode(const void *bytes, size_t len, char *ret); /* (len + 2) / 3 * 4 digits and a NUL */
+/* Strict: padded, one spelling only. `ret` has room for len / 4 * 3 bytes. */
+bool base64_decode(const char *text, size_t len, uint8_t *ret, size_t *ret_len);
+
 int random_bytes(void *ret, size_t len, struct err *err) MUST_CHECK;
 /* Equality in time that depends on `len` only. */
 bool secret_equal(const void *a, const void *b, size_t len);

@@ -55,6 +55,15 @@ static int check_value(struct parser *parser, const struct arg *arg, const char 
         return refuse(
             parser, name,
             err_set(parser->err, ERR_USAGE, "%s must be a whole number, not \"%s\"", name, show_text(value, shown)));
+    if (arg->kind == ARG_JSON) {
+        struct err why = ERR_INIT;
+        json_t *json = NULL;
+        int r = json_parse(value, strlen(value), JSON_DEPTH_MAX, &json, &why);
+        json_decref(json);
+        if (r == -ERR_NO_MEMORY) return err_no_memory(parser->err);
+        if (r < 0)
+            return refuse(parser, name, err_set(parser->err, ERR_USAGE, "%s must be JSON: %s", name, why.message));
+    }
     if (arg->kind == ARG_PAIR && (!strchr(value, '=') || *value == '='))
         return refuse(
             parser, name,

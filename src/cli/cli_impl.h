@@ -34,6 +34,7 @@ enum arg_kind {
     ARG_FILE,
     ARG_SHELL,
     ARG_PAIR, /* name=value */
+    ARG_JSON,
 };
 enum arg_count { ARG_OPTIONAL, ARG_ONE, ARG_ANY, ARG_MANY };
 

@@ -126,6 +126,10 @@ static void add_member(struct cli *cli, const struct op_param *param, const char
             jw_text(jw, NULL, value);
         jw_end_array(jw);
         break;
+    case PARAM_OBJECT:
+    case PARAM_LIST:
+        jw_raw(jw, param->name, slice_of(value));
+        break;
     default:
         jw_text(jw, param->name, value);
     }

@@ -399,6 +399,99 @@ static void test_the_written_form(void **state) {
     free(text);
 }
 
+/* ---- any plan ---- */
+
+static uint64_t random_state;
+
+static unsigned below(unsigned bound) {
+    random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(random_state >> 33) % bound;
+}
+
+static void add_random_steps(struct str *out) {
+    unsigned count = 1 + below(ROLLOUT_STEPS_MAX), share = 0;
+    str_add_text(out, "\"steps\":[");
+    for (unsigned i = 0; i < count; i++) {
+        share += 1 + below(SHARE_ALL / ROLLOUT_STEPS_MAX - 1);
+        str_printf(out, "%s{\"share\":", i ? "," : "");
+        json_add_double(out, share / 1000.0);
+        if (below(2)) str_printf(out, ",\"min_time\":\"%um\",\"max_time\":\"%uh\"", below(60), 1 + below(500));
+        if (below(2)) str_printf(out, ",\"min_units\":%u", below(100000));
+        if (below(3) == 0) str_printf(out, ",\"accept\":%u.%02u", 2 + below(5), below(100));
+        if (below(3) == 0) str_printf(out, ",\"approval\":%s", below(2) ? "true" : "false");
+        str_add_char(out, '}');
+    }
+    str_add_text(out, "]");
+}
+
+static void add_random_metrics(struct str *out) {
+    static const char *const names[] = {"error",       "latency",  "cost",    "tokens",
+                                        "tool_errors", "feedback", "score.a", "score.b"};
+    unsigned first = below(ARRAY_LEN(names)), count = 1 + below(ARRAY_LEN(names));
+    str_add_text(out, ",\"analysis\":{\"metrics\":[");
+    for (unsigned i = 0; i < count; i++)
+        str_printf(out, "%s{\"name\":\"%s\",\"weight\":%u.%03u}", i ? "," : "", names[(first + i) % ARRAY_LEN(names)],
+                   1 + below(9), below(1000));
+    str_add_text(out, "]}");
+}
+
+/* Whatever is valid is written canonically, is read again without a fault and is then written the same. */
+static void test_any_plan_comes_back(void **state) {
+    for (unsigned seed = 1; seed <= 2000; seed++) {
+        struct str text = STR_INIT;
+        random_state = seed;
+        str_add_char(&text, '{');
+        add_random_steps(&text);
+        if (below(4)) add_random_metrics(&text);
+        if (below(2)) str_printf(&text, ",\"on_end\":\"%s\"", below(2) ? "ask" : "promote");
+        if (below(2)) str_printf(&text, ",\"no_data_after\":\"%us\"", below(100000));
+        str_add_char(&text, '}');
+        struct read *read = read_plan(state, text.data, false);
+        if (read->faults.count)
+            fail_msg("seed %u: %s: %s", seed, read->faults.items[0].at, read->faults.items[0].message);
+        double sum = 0;
+        for (size_t i = 0; i < read->plan.metric_count; i++)
+            sum += read->plan.metrics[i].weight;
+        assert_true(fabs(sum - 1) < 1e-12);
+        char *first = write_plan(&read->plan);
+        read = read_plan(state, first, true);
+        if (read->faults.count) fail_msg("seed %u: %s", seed, first);
+        char *second = write_plan(&read->plan);
+        if (strcmp(first, second)) fail_msg("seed %u: %s is not %s", seed, second, first);
+        free(first);
+        free(second);
+        str_deinit(&text);
+    }
+}
+
+/* Every member of a whole plan, each left out and each made null: told or defaulted, never more. */
+static void test_members_one_by_one(void **state) {
+    const struct rollout_plan *plan = good_plan(state, written[ARRAY_LEN(written) - 1]);
+    char *text = write_plan(plan);
+    json_t *whole = NULL;
+    assert_int_equal(json_parse(text, strlen(text), JSON_DEPTH_MAX, &whole, NULL), 0);
+    const char *key;
+    json_t *value;
+    json_object_foreach(whole, key, value) {
+        json_t *less = json_copy(whole), *odd = json_copy(whole);
+        assert_int_equal(json_object_del(less, key), 0);
+        assert_int_equal(json_object_set_new(odd, key, json_null()), 0);
+        struct read *read = *state;
+        arena_deinit(&read->arena);
+        faults_deinit(&read->faults);
+        assert_int_equal(rollout_plan_parse(less, "", false, &read->arena, &read->plan, &read->faults, NULL), 0);
+        assert_int_equal(read->faults.errors, strcmp(key, "steps") == 0);
+        faults_deinit(&read->faults);
+        assert_int_equal(rollout_plan_parse(odd, "", false, &read->arena, &read->plan, &read->faults, NULL), 0);
+        assert_true(read->faults.errors >= 1);
+        assert_int_equal(strncmp(read->faults.items[0].at + 1, key, strlen(key)), 0);
+        json_decref(less);
+        json_decref(odd);
+    }
+    json_decref(whole);
+    free(text);
+}
+
 /* ---- templates under wishes ---- */
 
 static void merged(const char *template, const char *wish, const char *expected) {
@@ -438,6 +531,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_places_begin_where_they_are_told_to, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_written_is_read_as_the_same_plan, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_written_form, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_any_plan_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_members_one_by_one, setup, teardown),
         cmocka_unit_test(test_wishes_win_over_templates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,6 +48,14 @@ int op_agent_get_read(struct op_run *run, struct store_tx *tx, struct jw *jw, st
     return write_refs_of(run, tx, agent.name, jw, err);
 }
 
+static int read_session(struct op_run *run, enum session_policy *session, struct err *err) {
+    const char *text = run_text(run, "session");
+    if (!text || session_policy_from_text(text, session)) return 0;
+    int r = err_set(err, ERR_BAD_REQUEST, "`session` must be pin or follow");
+    err_at(err, "/session");
+    return r;
+}
+
 int op_agent_put_check(struct op_run *run, struct store_tx *tx, struct err *err) {
     struct agent *agent = run->plan = run_alloc(run, sizeof(*agent), err);
     if (!agent) return -ERR_NO_MEMORY;
@@ -62,8 +70,13 @@ int op_agent_put_check(struct op_run *run, struct store_tx *tx, struct err *err)
                                 .description = "",
                                 .created_by = run_by(run),
                                 .created_at = clock_wall(run->ops->clock)};
-    run->unchanged = !run->created && (!description || !strcmp(description, agent->description));
+    enum session_policy session = agent->session;
+    r = read_session(run, &session, err);
+    if (r < 0) return r;
+    run->unchanged =
+        !run->created && session == agent->session && (!description || !strcmp(description, agent->description));
     if (description) agent->description = description;
+    agent->session = session;
     return 0;
 }
 
@@ -86,5 +99,6 @@ void op_agent_put_answer(struct op_run *run, struct jw *jw) {
 void op_agent_put_detail(struct op_run *run, struct jw *jw) {
     struct agent *agent = run->plan;
     jw_text(jw, "description", agent->description);
+    jw_text(jw, "session", session_policy_name(agent->session));
     jw_bool(jw, "created", run->created);
 }

@@ -15,6 +15,7 @@
 struct move_plan {
     struct deployment deployment; /* the move; when unchanged, the one that stands */
     bool held;
+    const struct rollout *ends; /* the rollout that this move ends, or NULL */
 };
 
 static int check_expected(struct op_run *run, int64_t current, struct err *err) {
@@ -40,7 +41,8 @@ static int begin_move(struct op_run *run, struct store_tx *tx, struct move_plan 
 }
 
 /* Fills what every move has; or, when the version is served already, notes that nothing changes. */
-static int finish_plan(struct op_run *run, struct move_plan *plan, const struct deployment *current, struct err *err) {
+static int finish_plan(struct op_run *run, struct store_tx *tx, struct move_plan *plan,
+                       const struct deployment *current, struct err *err) {
     struct deployment *move = &plan->deployment;
     if (move->version == current->version) {
         *move = *current;
@@ -54,7 +56,8 @@ static int finish_plan(struct op_run *run, struct move_plan *plan, const struct 
     move->created_by = run_by(run);
     move->created_at = clock_wall(run->ops->clock);
     run->created = true;
-    return run_uuid(run, &move->id, err);
+    int r = find_open_rollout(run, tx, run->agent, run->environment, &plan->ends, err);
+    return r < 0 ? r : run_uuid(run, &move->id, err);
 }
 
 int op_deploy_check(struct op_run *run, struct store_tx *tx, struct err *err) {
@@ -68,29 +71,39 @@ int op_deploy_check(struct op_run *run, struct store_tx *tx, struct err *err) {
     r = need_version(run, tx, run->agent, json_get(run->call->params, "version"), false, &version, err);
     if (r < 0) return r;
     plan->deployment = (struct deployment){.version = version.number, .kind = DEPLOYMENT_DEPLOY};
-    return finish_plan(run, plan, &current, err);
+    return finish_plan(run, tx, plan, &current, err);
 }
 
-int op_deploy_apply(struct op_run *run, struct store_tx *tx, struct err *err) {
+/* Ends the open rollout as `end`, then moves the ref. */
+static int apply_move(struct op_run *run, struct store_tx *tx, enum rollout_state end, struct err *err) {
     struct move_plan *plan = run->plan;
+    int r = end_rollout(run, tx, plan->ends, end, err);
+    if (r < 0) return r;
     plan->deployment.created_at = run->at;
     plan->deployment.seq = run->position.seq;
     return store_deployment_add(tx, &plan->deployment, err);
+}
+
+int op_deploy_apply(struct op_run *run, struct store_tx *tx, struct err *err) {
+    return apply_move(run, tx, ROLLOUT_ABORTED, err);
 }
 
 void op_deploy_answer(struct op_run *run, struct jw *jw) {
     struct move_plan *plan = run->plan;
     write_deployment(jw, "deployment", &plan->deployment);
     jw_bool(jw, "held", plan->held);
+    if (plan->ends) jw_text(jw, "rollout_ended", plan->ends->id);
     jw_bool(jw, "changed", !run->unchanged);
 }
 
 void op_deploy_detail(struct op_run *run, struct jw *jw) {
-    const struct deployment *move = &((struct move_plan *)run->plan)->deployment;
+    const struct move_plan *plan = run->plan;
+    const struct deployment *move = &plan->deployment;
     jw_text(jw, "deployment", move->id);
     jw_text(jw, "kind", deployment_kind_name(move->kind));
     jw_int(jw, "previous", move->previous);
     jw_int(jw, "version", move->version);
+    if (plan->ends) jw_text(jw, "rollout_ended", plan->ends->id);
 }
 
 /* ---- rollback ---- */
@@ -157,13 +170,13 @@ int op_rollback_check(struct op_run *run, struct store_tx *tx, struct err *err) 
     r = wanted ? plan_return(run, tx, wanted, &plan->deployment, err)
                : plan_undo(run, tx, &current, &plan->deployment, err);
     if (r < 0) return r;
-    r = finish_plan(run, plan, &current, err);
+    r = finish_plan(run, tx, plan, &current, err);
     if (!run->unchanged) plan->held = true;
     return r;
 }
 
 int op_rollback_apply(struct op_run *run, struct store_tx *tx, struct err *err) {
-    int r = op_deploy_apply(run, tx, err);
+    int r = apply_move(run, tx, ROLLOUT_ROLLED_BACK, err);
     if (r < 0) return r;
     return put_hold(run, tx, run->agent, run->environment, err);
 }

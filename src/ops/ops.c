@@ -20,6 +20,7 @@ void op_call_init(struct op_call *call, const struct op *op, const struct princi
         .params = params,
         .arena = arena,
         .current = -1,
+        .faults_at = "",
     };
 }
 
@@ -33,6 +34,11 @@ int ops_permit(const struct op *op, const struct principal *principal, const jso
         int r = err_set(err, ERR_FORBIDDEN, "%s needs the role %s; this key has %s", op->name, role_name(op->role),
                         role_name(principal->role));
         err_remedy(err, "Use a key with the role %s or above", role_name(op->role));
+        return r;
+    }
+    if (op->scope == OP_ROBOT && !principal->robot) {
+        int r = err_set(err, ERR_FORBIDDEN, "%s is for the server's own automation", op->name);
+        err_remedy(err, "Use the operations for people: /openapi.json lists them");
         return r;
     }
     if (op->scope == OP_ALL_ENVIRONMENTS && !principal->all_environments) {

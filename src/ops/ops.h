@@ -42,8 +42,9 @@ struct op_call {
     bool replayed;            /* the remembered answer to an earlier request with this idempotency key */
 
     /* with an error */
-    struct faults faults; /* INVALID: all of them */
-    int64_t current;      /* STALE: what is there now; else -1 */
+    struct faults faults;  /* INVALID: all of them */
+    const char *faults_at; /* JSON pointer that goes before theirs */
+    int64_t current;       /* STALE: what is there now; else -1 */
 };
 
 void op_call_init(struct op_call *call, const struct op *op, const struct principal *principal, json_t *params,
@@ -58,7 +59,8 @@ int ops_permit(const struct op *op, const struct principal *principal, const jso
 int ops_call(struct ops *ops, struct op_call *call, struct err *err) MUST_CHECK;
 
 /* Appends the decision's JSON (an object), with the reasons when asked for. */
-void ops_write_decision(const struct decision *decision, bool explain, struct str *out);
+void ops_write_decision(const struct decision *decision, const struct resolve_question *question, bool explain,
+                        struct str *out);
 
 /* The decision as of a moment of the past, from the history in the store, by the one resolver. Appends the decision's JSON (an object) to `out`. */
 struct ops_past {
@@ -78,6 +80,7 @@ int ops_bootstrap(struct ops *ops, const char *text, char ret_text[AUTH_KEY_TEXT
 #define OPS_TEXT_MAX 512 /* bytes */
 #define OPS_KEYS_MAX 10000
 #define OPS_MOVES_MAX 200
+#define OPS_BYTES_MAX (4 * 1024 * 1024)
 #define OPS_LIMIT_MAX 1000
 #define OPS_NUMBER_MAX INT64_C(9007199254740991) /* 2^53 - 1: what every client's JSON holds exactly */
 

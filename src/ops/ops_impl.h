@@ -6,6 +6,7 @@
 #include "base/jw.h"
 #include "model/names.h"
 #include "ops/ops.h"
+#include "store/rollouts.h"
 
 /* One run of an operation. */
 struct op_run {
@@ -78,6 +79,8 @@ int64_t run_int(const struct op_run *run, const char *param, int64_t otherwise);
 bool run_bool(const struct op_run *run, const char *param, bool otherwise);
 /* Sorts the texts and hands over a JSON array of them, each once, in the run's arena. */
 int run_texts(struct op_run *run, const char **texts, size_t count, const char **ret, struct err *err) MUST_CHECK;
+/* INVALID by the call's faults, whose places follow `at`. */
+int run_refuse_faults(struct op_run *run, const char *at, struct err *err);
 int run_stale(struct op_run *run, int64_t current, struct err *err, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* The nouns that must exist: AGENT_NOT_FOUND, ENVIRONMENT_NOT_FOUND, VERSION_NOT_FOUND. */
@@ -101,6 +104,21 @@ int run_uuid(struct op_run *run, const char **ret, struct err *err) MUST_CHECK;
 /* The move that goes back from `current` (rollback.c); NOTHING_BEFORE. Fills version, previous, kind and restores of *ret. */
 int plan_undo(struct op_run *run, struct store_tx *tx, const struct deployment *current, struct deployment *ret,
               struct err *err) MUST_CHECK;
+/* The open rollout of a ref that somebody is about to move otherwise, in the run's arena; *ret NULL when there is none. */
+int find_open_rollout(struct op_run *run, struct store_tx *tx, const char *agent, const char *environment,
+                      const struct rollout **ret, struct err *err) MUST_CHECK;
+/* Ends it as that state, before the ref moves. NULL: nothing to be done. */
+int end_rollout(struct op_run *run, struct store_tx *tx, const struct rollout *rollout, enum rollout_state state,
+                struct err *err) MUST_CHECK;
+/* The rollout that the parameters agent and rollout name: NOT_FOUND. run->agent and run->environment are set. */
+int need_rollout(struct op_run *run, struct store_tx *tx, struct rollout *ret, struct err *err) MUST_CHECK;
+/* HELD for a robot where a person's word, a hold or a panic, forbids it to move the ref. */
+int check_robot_may(struct op_run *run, struct store_tx *tx, struct err *err) MUST_CHECK;
+/* A template by name: the store's own, else the built-in one. STORE_NONE. */
+int find_template(struct op_run *run, struct store_tx *tx, const char *name, struct rollout_template *ret,
+                  struct err *err) MUST_CHECK;
+/* The parameters of the operation that belong to a plan, as an object. A new reference. */
+int run_plan_wish(struct op_run *run, json_t **ret, struct err *err) MUST_CHECK;
 /* Adds a hold unless one is set. */
 int put_hold(struct op_run *run, struct store_tx *tx, const char *agent, const char *environment,
              struct err *err) MUST_CHECK;
@@ -117,6 +135,7 @@ void write_ref(struct jw *jw, const char *key, const struct deployment *deployme
 void write_deployment(struct jw *jw, const char *key, const struct deployment *deployment);
 void write_hold(struct jw *jw, const char *key, const struct hold *hold);
 void write_override(struct jw *jw, const char *key, const struct override *override);
+void write_rollout(struct jw *jw, const char *key, const struct rollout *rollout);
 void write_time(struct jw *jw, const char *key, int64_t at);
 void write_faults(struct jw *jw, const char *key, const struct faults *faults, bool warnings);
 

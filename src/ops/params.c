@@ -59,6 +59,8 @@ static int check_text(const struct op_param *param, const char *text, struct err
         return check_moment(param, text, err);
     case PARAM_ROLE:
         return role_from_text(text, &role) ? 0 : wrong(param, err, text);
+    case PARAM_BYTES:
+        return check_length(param, text, OPS_BYTES_MAX / 3 * 4, err);
     case PARAM_UUID:
         return uuid_valid(text) ? 0 : wrong(param, err, text);
     default:
@@ -199,6 +201,8 @@ static int check_value(const struct op_param *param, const json_t *value, struct
         return check_names(param, value, err);
     case PARAM_MOVES:
         return check_moves(param, value, err);
+    case PARAM_LIST:
+        return json_is_array(value) ? 0 : wrong(param, err, NULL);
     default:
         break;
     }

@@ -11,6 +11,7 @@ struct past_run {
     const struct ops_past *past;
     struct arena *arena;
     const char *agent, *environment;
+    struct resolve_question question;
     struct position position;
     struct snapshot_edit *edit;
 };
@@ -26,6 +27,7 @@ static int before_history(const struct past_run *run, struct err *err) {
 static int find_position(struct past_run *run, struct store_tx *tx, struct err *err) {
     int64_t at;
     if (clock_from_text(run->past->moment, &at)) {
+        if (run->question.session_started_at > at) run->question.session_started_at = 0; /* it had not begun */
         int r = store_position_at(tx, at, &run->position, err);
         return r == STORE_NONE ? before_history(run, err) : r;
     }
@@ -87,9 +89,10 @@ static int snapshot_of_past(struct ops *ops, struct past_run *run, struct snapsh
     return r;
 }
 
-void ops_write_decision(const struct decision *decision, bool explain, struct str *out) {
+void ops_write_decision(const struct decision *decision, const struct resolve_question *question, bool explain,
+                        struct str *out) {
     struct jw jw = JW_INIT(out);
-    if (explain) decision_explain(decision, &jw);
+    if (explain) decision_explain(decision, question, &jw);
     if (!explain) decision_write(decision, out);
 }
 
@@ -97,6 +100,7 @@ int ops_resolve_past(struct ops *ops, const struct ops_past *past, struct arena 
                      struct err *err) {
     struct past_run run = {
         .past = past,
+        .question = past->question,
         .arena = arena,
         .agent = arena_strndup(arena, past->question.agent.ptr, past->question.agent.len),
         .environment = arena_strndup(arena, past->question.environment.ptr, past->question.environment.len),
@@ -107,8 +111,8 @@ int ops_resolve_past(struct ops *ops, const struct ops_past *past, struct arena 
     int r = snapshot_of_past(ops, &run, &snapshot, err);
     if (r < 0) return r;
     struct decision decision;
-    r = resolve(snapshot, &past->question, &decision);
-    if (r == 0) ops_write_decision(&decision, past->explain, out);
+    r = resolve(snapshot, &run.question, &decision);
+    if (r == 0) ops_write_decision(&decision, &run.question, past->explain, out);
     snapshot_unref(snapshot);
     return r == 0 ? 0 : err_set(err, ERR_INTERNAL, "the past could not be resolved");
 }

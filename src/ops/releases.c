@@ -12,6 +12,7 @@ struct release_plan {
     struct release release;
     struct deployment *moves; /* in order of agent */
     size_t count;
+    const struct rollout **ends; /* beside each move the rollout that it ends, or NULL */
 };
 
 static int by_agent(const void *a, const void *b) {
@@ -54,8 +55,19 @@ static int plan_move(struct op_run *run, struct store_tx *tx, const json_t *wish
     return 0;
 }
 
+/* Which rollouts the moves end. */
+static int find_ends(struct op_run *run, struct store_tx *tx, struct err *err) {
+    struct release_plan *plan = run->plan;
+    plan->ends = arena_array(run->arena, plan->count + 1, sizeof(*plan->ends));
+    if (!plan->ends) return err_no_memory(err);
+    int r = 0;
+    for (size_t i = 0; i < plan->count && r == 0; i++)
+        r = find_open_rollout(run, tx, plan->moves[i].agent, run->environment, &plan->ends[i], err);
+    return r;
+}
+
 /* What every move of the plan carries. */
-static int finish_plan(struct op_run *run, struct err *err) {
+static int finish_plan(struct op_run *run, struct store_tx *tx, struct err *err) {
     struct release_plan *plan = run->plan;
     run->unchanged = !plan->count;
     run->created = !run->unchanged;
@@ -73,8 +85,9 @@ static int finish_plan(struct op_run *run, struct err *err) {
         move->created_at = plan->release.created_at;
         r = run_uuid(run, &move->id, err);
     }
+    if (r < 0) return r;
     qsort(plan->moves, plan->count, sizeof(*plan->moves), by_agent);
-    return r;
+    return find_ends(run, tx, err);
 }
 
 static struct release_plan *plan_new(struct op_run *run, size_t moves, struct err *err) {
@@ -99,10 +112,10 @@ int op_release_create_check(struct op_run *run, struct store_tx *tx, struct err 
         r = plan_move(run, tx, wish, i, err);
         if (r < 0) return r;
     }
-    return finish_plan(run, err);
+    return finish_plan(run, tx, err);
 }
 
-int op_release_create_apply(struct op_run *run, struct store_tx *tx, struct err *err) {
+static int apply_release(struct op_run *run, struct store_tx *tx, enum rollout_state end, struct err *err) {
     struct release_plan *plan = run->plan;
     plan->release.created_at = run->at;
     plan->release.seq = run->position.seq;
@@ -110,9 +123,24 @@ int op_release_create_apply(struct op_run *run, struct store_tx *tx, struct err 
     for (size_t i = 0; i < plan->count && r == 0; i++) {
         plan->moves[i].created_at = run->at;
         plan->moves[i].seq = run->position.seq;
-        r = store_deployment_add(tx, &plan->moves[i], err);
+        r = end_rollout(run, tx, plan->ends[i], end, err);
+        if (r == 0) r = store_deployment_add(tx, &plan->moves[i], err);
     }
     return r;
+}
+
+int op_release_create_apply(struct op_run *run, struct store_tx *tx, struct err *err) {
+    return apply_release(run, tx, ROLLOUT_ABORTED, err);
+}
+
+static void write_ends(const struct release_plan *plan, struct jw *jw) {
+    size_t ended = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        if (!plan->ends[i]) continue;
+        if (!ended++) jw_array(jw, "rollouts_ended");
+        jw_text(jw, NULL, plan->ends[i]->id);
+    }
+    if (ended) jw_end_array(jw);
 }
 
 static void write_release_members(struct jw *jw, const struct release *release, const char *undone_by,
@@ -136,6 +164,7 @@ void op_release_create_answer(struct op_run *run, struct jw *jw) {
     jw_object(jw, "release");
     write_release_members(jw, &plan->release, NULL, plan->moves, plan->count);
     jw_end_object(jw);
+    write_ends(plan, jw);
     jw_bool(jw, "changed", !run->unchanged);
 }
 
@@ -152,6 +181,7 @@ void op_release_create_detail(struct op_run *run, struct jw *jw) {
         jw_end_object(jw);
     }
     jw_end_array(jw);
+    write_ends(plan, jw);
 }
 
 /* ---- roll back ---- */
@@ -219,12 +249,12 @@ int op_release_rollback_check(struct op_run *run, struct store_tx *tx, struct er
         r = plan_back(run, tx, &done[i], err);
         if (r < 0) return r;
     }
-    return finish_plan(run, err);
+    return finish_plan(run, tx, err);
 }
 
 int op_release_rollback_apply(struct op_run *run, struct store_tx *tx, struct err *err) {
     struct release_plan *plan = run->plan;
-    int r = op_release_create_apply(run, tx, err);
+    int r = apply_release(run, tx, ROLLOUT_ROLLED_BACK, err);
     for (size_t i = 0; i < plan->count && r == 0; i++)
         r = put_hold(run, tx, plan->moves[i].agent, run->environment, err);
     return r;

@@ -199,3 +199,17 @@ int put_hold(struct op_run *run, struct store_tx *tx, const char *agent, const c
     };
     return store_hold_put(tx, &hold, err);
 }
+
+int run_refuse_faults(struct op_run *run, const char *at, struct err *err) {
+    struct op_call *call = run->call;
+    const struct fault *first = NULL;
+    call->faults_at = at;
+    for (size_t i = 0; i < call->faults.count && !first; i++)
+        if (!call->faults.items[i].warning) first = &call->faults.items[i];
+    if (!first) return err_set(err, ERR_INVALID, "%zu faults, behind more warnings than are told", call->faults.errors);
+    size_t others = call->faults.errors - 1;
+    int r = others ? err_set(err, ERR_INVALID, "%s (and %zu more)", first->message, others)
+                   : err_set(err, ERR_INVALID, "%s", first->message);
+    err_at(err, "%s%s", at, first->at);
+    return r;
+}

@@ -96,6 +96,8 @@ const char *param_type_name(enum param_type type) {
         [PARAM_ROLE] = "a role",
         [PARAM_NAMES] = "a name or a list of names",
         [PARAM_UUID] = "an id (UUID)",
+        [PARAM_LIST] = "a list",
+        [PARAM_BYTES] = "base64",
     };
     return names[type];
 }

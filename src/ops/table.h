@@ -22,7 +22,8 @@ enum op_id {
 
 enum op_method { OP_GET, OP_PUT, OP_POST, OP_DELETE };
 enum op_kind { OP_MEMORY, OP_READ, OP_CHANGE, OP_STREAM };
-enum op_scope { OP_ANY, OP_ALL_ENVIRONMENTS };
+/* OP_ROBOT: no way in from outside, only ops_call() by a principal that is a robot. */
+enum op_scope { OP_ANY, OP_ALL_ENVIRONMENTS, OP_ROBOT };
 enum param_where { PARAM_PATH, PARAM_QUERY, PARAM_BODY };
 enum param_type {
     PARAM_TEXT,     /* text, at most 512 bytes */
@@ -40,6 +41,8 @@ enum param_type {
     PARAM_ROLE,     /* name of a role */
     PARAM_NAMES,    /* one name or a list of names */
     PARAM_UUID,     /* lower-case UUID */
+    PARAM_LIST,     /* a JSON array */
+    PARAM_BYTES,    /* base64 text of at most OPS_BYTES_MAX bytes */
 };
 
 struct op_param {
@@ -76,6 +79,7 @@ const char *param_type_name(enum param_type type);
 enum field_type {
     FIELD_TEXT,
     FIELD_INT,
+    FIELD_NUMBER,
     FIELD_BOOL,
     FIELD_TIME,
     FIELD_HASH,

@@ -38,6 +38,11 @@ static void open_world(void) {
     world_do(&world, "override_put",
              "{'agent':'a','override':'staff','environment':'production','version':2,'keys':['u9'],'reason':''}");
     world_do(&world, "hold_set", "{'agent':'a','environment':'production','reason':''}");
+    world_push(&world, "r", "r1");
+    world_push(&world, "r", "r2");
+    world_do(&world, "deploy", "{'agent':'r','environment':'production','version':1,'reason':''}");
+    world_do(&world, "rollout_start", "{'agent':'r','environment':'production','version':2,'reason':''}");
+    world_do(&world, "panic_set", "{'agent':'a','environment':'production','version':1,'reason':''}");
 }
 
 static const struct {
@@ -53,6 +58,16 @@ static const struct {
     {"hold_release", "{'agent':'a','environment':'production'}"},
     {"override_put", "{'agent':'b','override':'me','environment':'production','version':1,'keys':['u1'],'reason':''}"},
     {"override_delete", "{'agent':'a','override':'staff','environment':'production'}"},
+    {"rollout_start", "{'agent':'b','environment':'production','version':1,'reason':''}"},
+    {"rollout_pause", "{'agent':'r','rollout':'production','reason':''}"},
+    {"rollout_advance", "{'agent':'r','rollout':'production','reason':''}"},
+    {"rollout_promote", "{'agent':'r','rollout':'production','reason':''}"},
+    {"rollout_abort", "{'agent':'r','rollout':'production','reason':''}"},
+    {"deploy", "{'agent':'r','environment':'production','version':2,'reason':'ends the rollout'}"},
+    {"rollout_template_put", "{'template':'ours','steps':[{'share':5}]}"},
+    {"panic_set", "{'environment':'production','reason':''}"},
+    {"panic_release", "{'agent':'a','environment':'production'}"},
+    {"agent_put", "{'agent':'a','session':'follow'}"},
     {"key_create", "{'name':'robot','role':'resolve'}"},
 };
 

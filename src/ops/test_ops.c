@@ -488,8 +488,17 @@ static void test_every_operation_asks_for_its_role(void **state) {
             principal.role = role;
             struct err err = ERR_INIT;
             int code = -ops_permit(op_get(id), &principal, NULL, &err);
-            assert_int_equal(code, role < op_get(id)->role ? ERR_FORBIDDEN : 0);
+            bool allowed = role >= op_get(id)->role && op_get(id)->scope != OP_ROBOT;
+            assert_int_equal(code, allowed ? 0 : ERR_FORBIDDEN);
         }
+}
+
+static void test_what_is_for_robots_is_for_no_key(void **state) {
+    struct principal robot = principal_controller();
+    struct err err = ERR_INIT;
+    assert_int_equal(ops_permit(op_get(OP_rollout_verdict), &world.admin, NULL, &err), -ERR_FORBIDDEN);
+    assert_int_equal(ops_permit(op_get(OP_rollout_verdict), &robot, NULL, &err), 0);
+    assert_int_equal(ops_permit(op_get(OP_key_create), &robot, NULL, &err), -ERR_FORBIDDEN);
 }
 
 int main(void) {
@@ -517,6 +526,7 @@ int main(void) {
         TEST(test_the_last_admin_key_stays),
         TEST(test_unseen_environments_look_absent),
         TEST(test_every_operation_asks_for_its_role),
+        TEST(test_what_is_for_robots_is_for_no_key),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

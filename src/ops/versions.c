@@ -55,18 +55,6 @@ static int source_text(struct op_run *run, const char **ret, struct err *err) {
     return *ret ? 0 : err_no_memory(err);
 }
 
-static int refuse_faults(const struct op_call *call, struct err *err) {
-    const struct fault *first = NULL;
-    for (size_t i = 0; i < call->faults.count && !first; i++)
-        if (!call->faults.items[i].warning) first = &call->faults.items[i];
-    if (!first) return err_set(err, ERR_INVALID, "%zu faults, behind more warnings than are told", call->faults.errors);
-    size_t others = call->faults.errors - 1;
-    int r = others ? err_set(err, ERR_INVALID, "%s (and %zu more)", first->message, others)
-                   : err_set(err, ERR_INVALID, "%s", first->message);
-    err_at(err, "/config%s", first->at);
-    return r;
-}
-
 /* The sealed bytes live in the run's arena, so that whoever ends the run ends them. */
 static int keep_sealed(struct op_run *run, struct config_sealed *sealed, struct push_plan *plan, struct err *err) {
     plan->sealed = *sealed;
@@ -87,7 +75,7 @@ int op_version_push_prepare(struct op_run *run, struct err *err) {
     r = config_validate(config, faults, err);
     if (r < 0) return r;
     if (faults->failed) return err_no_memory(err);
-    if (faults->errors) return refuse_faults(run->call, err);
+    if (faults->errors) return run_refuse_faults(run, "/config", err);
 
     _cleanup_(config_sealed_deinit) struct config_sealed sealed = {0};
     r = config_seal(config, &sealed, err);

@@ -30,6 +30,7 @@ void write_agent_members(struct jw *jw, const struct agent *agent) {
     jw_text(jw, "name", agent->name);
     jw_text(jw, "description", agent->description);
     jw_int(jw, "latest", agent->latest);
+    jw_text(jw, "session", session_policy_name(agent->session));
     write_time(jw, "created_at", agent->created_at);
     jw_text(jw, "created_by", agent->created_by);
 }

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Resolving is a lookup and a choice; writing the answer is copying. Whatever is the same for every user was serialised when
- * the snapshot was built: the entry (or the override) owns how the decision begins, the version owns how it ends. Between them stand the
- * position and the unit, which are formatted straight into the reserved room.
+ * the snapshot was built: a head, of the entry or of what stands beside its ref, is how the decision begins, the version owns how it ends. Between them stand the
+ * position, the bucket and the unit, which are formatted straight into the reserved room. Only a session's head is put together when it is written: there would
+ * be too many of them to keep.
  *
  * Among many agents what is asked for is not in the processor's caches, and waiting for memory is most of the work. resolve() reads one
  * directory slot and one line or two of a table. decision_size(), which comes before any writing, asks for the texts of entry and version
- * together: they lie right behind their structs, so nothing need be read to know where.
+ * together: they lie right behind their structs, so nothing need be read to know where. Where something stands beside the ref, the table leads to one more line
+ * that has all of it; a plain resolve does not pay for that.
  */
-#include "resolve/resolve.h"
+#include "resolve/resolve_impl.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CACHE_LINE 64
@@ -17,11 +21,14 @@
 #define VERSION_LINES                                                                                                  \
     16 /* the struct and the first of the configuration; the processor's own prefetching goes on from there */
 
-/* `"position":"` 12, two numbers and a dot 41, `",` 2, `"unit":"` 8, digits 24, `",` 2 */
-#define MIDDLE_MAX 96
+/* `"position":"` 12, two numbers and a dot 41, `",` 2, `"bucket":` 9, digits 5, `,` 1, `"unit":"` 8, digits 24, `",` 2 */
+#define MIDDLE_MAX 112
+/* A session's head without agent, environment and rollout: see put_session_head(). */
+#define SESSION_HEAD_MAX 256
 
 const char *resolve_reason_name(enum resolve_reason reason) {
-    return reason == RESOLVE_OVERRIDE ? "OVERRIDE" : "DEPLOYED";
+    static const char *const names[] = {"DEPLOYED", "ROLLOUT", "SESSION", "OVERRIDE", "PANIC"};
+    return names[reason];
 }
 
 static int outcome_of_nothing(const struct snapshot *snapshot, const struct resolve_question *question) {
@@ -30,29 +37,118 @@ static int outcome_of_nothing(const struct snapshot *snapshot, const struct reso
     return RESOLVE_NOT_DEPLOYED;
 }
 
+bool in_audience(const struct logic_rule *audience, const struct resolve_question *question) {
+    return !audience || logic_matches(audience, question->attributes);
+}
+
+/* ---- sessions ---- */
+
+const struct snapshot_era *session_era(const struct snapshot_entry *entry, const struct resolve_question *question) {
+    if (question->session_started_at <= 0 || entry->sessions == SESSION_FOLLOW) return NULL;
+    for (uint32_t i = 0; i < entry->era_count; i++)
+        if (entry->eras[i].from <= question->session_started_at) return entry->eras + i;
+    return NULL;
+}
+
+struct pinned session_pinned(const struct snapshot_era *era, const struct resolve_question *question) {
+    struct pinned pinned = {.version = era->version, .released = era->version_released};
+    if (!era->candidate) return pinned;
+    pinned.in_audience = in_audience(era->audience, question);
+    if (!pinned.in_audience || question->targeting_key.len == 0) return pinned;
+    if (resolve_bucket(era->salt, question->targeting_key) >= (uint32_t)era->share) return pinned;
+    pinned.version = era->candidate;
+    pinned.candidate = true;
+    pinned.released = era->candidate_released;
+    return pinned;
+}
+
+/* `ret` is the decision without a session. The rollout goes on counting it when the session changes nothing. */
+static void pin(const struct resolve_question *question, struct decision *ret) {
+    const struct snapshot_era *era = session_era(ret->entry, question);
+    if (!era) return;
+    struct pinned pinned = session_pinned(era, question);
+    if (pinned.released) return;
+    bool same = pinned.version == ret->version && pinned.candidate == ret->candidate;
+    if (!same) ret->rollout = NULL;
+    ret->reason = RESOLVE_SESSION;
+    ret->head = NULL;
+    ret->era = era;
+    ret->version = pinned.version;
+    ret->candidate = pinned.candidate;
+}
+
+/* ---- what stands beside the ref ---- */
+
+static void choose_arm(const struct snapshot_beside *beside, const struct resolve_question *question,
+                       struct decision *ret) {
+    const struct snapshot_rollout *rollout = &beside->rollout;
+    ret->reason = RESOLVE_ROLLOUT;
+    if (question->targeting_key.len == 0) return;
+    murmur_end(murmur_add(rollout->salted, question->targeting_key), ret->hash);
+    ret->hashed = true;
+    if (!in_audience(rollout->audience, question)) return;
+    ret->candidate = unit_bucket(ret->hash) < (uint32_t)rollout->share;
+    ret->version = ret->candidate ? rollout->candidate : beside->version; /* nobody can guess which: without a jump */
+    ret->head = rollout->heads + ret->candidate;
+    ret->rollout = rollout;
+}
+
+static void choose_panic(const struct snapshot_panic *panic, struct decision *ret) {
+    ret->reason = RESOLVE_PANIC;
+    ret->version = panic->version;
+    ret->head = &panic->head;
+}
+
+/* False: nobody named this key. */
+static bool choose_override(const struct snapshot_beside *beside, struct decision *ret) {
+    if (ret->targeting_key.len == 0) return false;
+    const struct snapshot_override *override = snapshot_entry_override(ret->entry, ret->targeting_key);
+    if (!override) return false;
+    const struct snapshot_rollout *rollout = &beside->rollout;
+    ret->reason = RESOLVE_OVERRIDE;
+    ret->override = override;
+    ret->version = override->version;
+    ret->candidate = override->version == rollout->candidate;
+    ret->head = &override->head;
+    return true;
+}
+
+__attribute__((noinline)) static void resolve_beside(const struct snapshot_served *served,
+                                                     const struct resolve_question *question, struct decision *ret) {
+    const struct snapshot_beside *beside = served->beside;
+    if (beside) {
+        ret->version = beside->version;
+        if (beside->panic) {
+            choose_panic(beside->panic, ret);
+            return;
+        }
+        if (served->has_overrides && choose_override(beside, ret)) return;
+        if (beside->rollout.candidate) choose_arm(beside, question, ret);
+    }
+    if (question->session_started_at) pin(question, ret);
+}
+
 int resolve(const struct snapshot *snapshot, const struct resolve_question *question, struct decision *ret) {
     struct snapshot_served served;
     if (!snapshot_look(snapshot, question->environment, question->agent, &served))
         return outcome_of_nothing(snapshot, question);
-    *ret = (struct decision){
-        .entry = served.entry,
-        .version = served.version,
-        .reason = RESOLVE_DEPLOYED,
-        .targeting_key = question->targeting_key,
-        .position = snapshot_position_text(snapshot),
-    };
-    if (!served.has_overrides || question->targeting_key.len == 0) return 0;
-    const struct snapshot_override *override = snapshot_entry_override(served.entry, question->targeting_key);
-    if (!override) return 0;
-    ret->reason = RESOLVE_OVERRIDE;
-    ret->override = override;
-    ret->version = override->version;
+    /* One by one: a struct of this size is zeroed by a string instruction, which costs as much as the lookup. */
+    ret->entry = served.entry;
+    ret->version = served.version;
+    ret->head = &served.entry->head;
+    ret->override = NULL;
+    ret->rollout = NULL;
+    ret->era = NULL;
+    ret->targeting_key = question->targeting_key;
+    ret->position = snapshot_position_text(snapshot);
+    ret->reason = RESOLVE_DEPLOYED;
+    ret->candidate = false;
+    ret->hashed = false;
+    if (served.beside || question->session_started_at) resolve_beside(&served, question, ret);
     return 0;
 }
 
-static struct slice decision_head(const struct decision *decision) {
-    return decision->override ? decision->override->decision_head : decision->entry->decision_head;
-}
+/* ---- writing ---- */
 
 static void ask_for(const void *bytes, size_t lines) {
     for (size_t i = 0; i < lines; i++)
@@ -62,12 +158,30 @@ static void ask_for(const void *bytes, size_t lines) {
 size_t decision_size(const struct decision *decision) {
     ask_for(decision->version, VERSION_LINES);
     ask_for(decision->entry, ENTRY_LINES);
-    return decision_head(decision).len + MIDDLE_MAX + decision->version->decision_tail.len;
+    size_t size = MIDDLE_MAX + decision->version->decision_tail.len;
+    if (decision->head) return size + decision->head->text.len;
+    size += SESSION_HEAD_MAX + decision->entry->agent.len + decision->entry->environment.len;
+    return size + (decision->rollout ? decision->rollout->member.len : 0);
 }
 
 static char *put(char *at, struct slice bytes) {
     memcpy(at, bytes.ptr, bytes.len);
     return at + bytes.len;
+}
+
+/* As making_add_head() of the snapshot makes the others. Names need no escapes. */
+static char *put_session_head(char *at, const struct decision *decision) {
+    at = put(at, SLICE_LIT("{\"agent\":\""));
+    at = put(at, decision->entry->agent);
+    at = put(at, SLICE_LIT("\",\"environment\":\""));
+    at = put(at, decision->entry->environment);
+    at = put(at, SLICE_LIT("\",\"version\":"));
+    at = text_from_int(at, decision->version->number);
+    at = put(at, decision->candidate ? SLICE_LIT(",\"arm\":\"candidate\"") : SLICE_LIT(",\"arm\":\"stable\""));
+    at = put(at, SLICE_LIT(",\"config_hash\":\""));
+    sha256_text(&decision->version->config_hash, at);
+    at = put(at + HASH_TEXT_SIZE - 1, SLICE_LIT("\",\"reason\":\"SESSION\","));
+    return decision->rollout ? put(at, decision->rollout->member) : at;
 }
 
 static char *put_position(char *at, struct slice position) {
@@ -78,18 +192,45 @@ static char *put_position(char *at, struct slice position) {
 
 static char *put_unit(char *at, const struct decision *decision) {
     if (decision->targeting_key.len == 0) return at;
+    uint32_t own[UNIT_SEEDS];
+    if (!decision->hashed) unit_hash(snapshot_entry_salt(decision->entry), decision->targeting_key, own);
+    const uint32_t *hash = decision->hashed ? decision->hash : own;
+    if (decision->rollout) {
+        at = put(at, SLICE_LIT("\"bucket\":"));
+        at = text_from_int(at, unit_bucket(hash));
+        *at++ = ',';
+    }
     at = put(at, SLICE_LIT("\"unit\":\""));
-    resolve_unit(snapshot_entry_salt(decision->entry), decision->targeting_key, at);
+    unit_text(hash, at);
     return put(at + UNIT_TEXT_SIZE - 1, SLICE_LIT("\","));
 }
 
 void decision_write(const struct decision *decision, struct str *out) {
     str_reserve(out, decision_size(decision));
     if (out->failed) return;
-    char *at = put(out->data + out->len, decision_head(decision));
+    char *at = out->data + out->len;
+    at = decision->head ? put(at, decision->head->text) : put_session_head(at, decision);
     at = put_position(at, decision->position);
     at = put_unit(at, decision);
     at = put(at, decision->version->decision_tail);
     *at = '\0';
     out->len = (size_t)(at - out->data);
+}
+
+/* A session's: as the others, and whether the rollout counts it. */
+static size_t session_etag(const struct decision *decision, char *ret) {
+    const struct snapshot_rollout *rollout = snapshot_entry_rollout(decision->entry);
+    char began[24] = "";
+    if (rollout) snprintf(began, sizeof(began), ".%" PRId64, rollout->seq);
+    int len = snprintf(ret, DECISION_ETAG_SIZE, "W/\"%" PRId64 ".%" PRId64 "%s.%s.SESSION%s\"",
+                       decision->entry->deployment.seq, decision->version->number, began,
+                       decision->candidate ? "candidate" : "stable", decision->rollout ? ".counted" : "");
+    return (size_t)len;
+}
+
+size_t decision_etag(const struct decision *decision, char ret[DECISION_ETAG_SIZE]) {
+    if (!decision->head) return session_etag(decision, ret);
+    struct slice etag = decision->head->etag;
+    memcpy(ret, etag.ptr, etag.len + 1);
+    return etag.len;
 }

@@ -3,12 +3,13 @@
  * The one resolver: (snapshot, question) -> decision. Pure: no I/O, clock, lock, allocation or log. The server, the client library, time
  * travel and the tests call this function; history is only another snapshot.
  *
- * Order (design: contract, "The decision"): override, then the ref. Panic, session and rollout take their places here later.
+ * Order (design: contract, "The decision"): panic, override, session, rollout, ref. spec/resolving.md says it for other implementers.
  */
 #ifndef SERIN_RESOLVE_RESOLVE_H
 #define SERIN_RESOLVE_RESOLVE_H
 
 #include "base/jw.h"
+#include "logic/logic.h"
 #include "snapshot/snapshot.h"
 
 /* Outcomes above 0. */
@@ -16,25 +17,37 @@
 #define RESOLVE_NO_ENVIRONMENT 2
 #define RESOLVE_NOT_DEPLOYED 3
 
-enum resolve_reason { RESOLVE_DEPLOYED, RESOLVE_OVERRIDE };
+enum resolve_reason { RESOLVE_DEPLOYED, RESOLVE_ROLLOUT, RESOLVE_SESSION, RESOLVE_OVERRIDE, RESOLVE_PANIC };
 const char *resolve_reason_name(enum resolve_reason reason); /* "DEPLOYED" */
 
 #define UNIT_TEXT_SIZE 25
 #define BUCKETS 100000u
 
+#define UNIT_SEEDS MURMUR_SEEDS
+
 struct resolve_question {
     struct slice agent, environment;
     struct slice targeting_key; /* empty: none was given */
+    /* When the conversation began; 0: there is none, or its time is no time. Whoever has a clock leaves out what lies in the future. */
+    int64_t session_started_at;
+    /* For audiences, read only where there is one. NULL: there are none. */
+    const struct logic_context *attributes;
 };
 
 /* Borrows from the snapshot and the question. */
 struct decision {
     const struct snapshot_entry *entry;
-    const struct snapshot_version *version;
+    const struct snapshot_version *version; /* &snapshot_disabled when a panic has switched the agent off */
+    const struct snapshot_head *head; /* how it begins; NULL: a session's, which is put together when it is written */
     const struct snapshot_override *override; /* when reason is OVERRIDE */
-    enum resolve_reason reason;
+    const struct snapshot_rollout *rollout;   /* the open one, when it counts this decision: see decision_write() */
+    const struct snapshot_era *era;           /* when reason is SESSION */
     struct slice targeting_key;
     struct slice position; /* the snapshot's, as text */
+    enum resolve_reason reason;
+    bool candidate; /* the arm */
+    bool hashed;    /* `hash` is there: of the unit, by the entry's salt */
+    uint32_t hash[UNIT_SEEDS];
 };
 
 /* 0 or one of the outcomes above; what is unknown is told agent first. */
@@ -48,12 +61,25 @@ void resolve_unit(struct slice salt, struct slice targeting_key, char ret[UNIT_T
 
 /* Bytes that decision_write() will append at most. */
 size_t decision_size(const struct decision *decision);
-/* Appends the decision's JSON (contract, "The decision"): agent, environment, version, arm, config_hash, reason, override?, position, unit?,
- * config, flags. With decision_size() bytes reserved it does not allocate. */
+/* Appends the decision's JSON (contract, "The decision"): agent, environment, version, arm, config_hash?, reason, disabled?, override?, rollout?, position,
+ * bucket?, unit?, config?, flags. With decision_size() bytes reserved it does not allocate.
+ * - `unit` and `bucket` need a targeting key.
+ * - `rollout` and `bucket` are there when the open rollout counts the decision: the user has a key and is of its audience, was not chosen by name, and holds
+ *   no session that began under something else. What has no `rollout` is no evidence.
+ * - Where a panic has switched the agent off: version 0, `"disabled":true`, no config and no config_hash. */
 void decision_write(const struct decision *decision, struct str *out);
-/* Appends the same members and `explain`: {rules: [{rule: "override", name, version, keys: <how many>, matched}, {rule: "ref", version, matched}],
- * deployment: {id, version, previous?, kind, reason, by, at, seq}, bucket?, salt, held}. Rules stand in the order in which they were
- * looked at, up to the one that chose; the bucket needs a targeting key. An element of the array that is open in `jw`, or its top value. */
-void decision_explain(const struct decision *decision, struct jw *jw);
+/* Writes the decision's ETag with a NUL; answers its length. */
+#define DECISION_ETAG_SIZE 160
+size_t decision_etag(const struct decision *decision, char ret[DECISION_ETAG_SIZE]);
+/* Appends the same members and `explain`: {rules: […], deployment: {id, version, previous?, kind, reason, by, at, seq}, bucket?, salt, held}. Rules stand in the
+ * order in which they were looked at, up to the one that chose, each with `matched`:
+ *   {rule: "panic", whole_environment, version or disabled, reason, by, at, seq}            where one is in force
+ *   {rule: "override", name, version, keys: <how many>}
+ *   {rule: "session", policy, started_at, era?: {from, version, candidate?, share?, salt?, bucket?, audience?, in_audience?, chosen, released?}}    where one is given
+ *   {rule: "rollout", id, state, candidate, share, salt, bucket?, audience?, in_audience?}  where one is open
+ *   {rule: "ref", version}
+ * A rollout matches when it chose the candidate; who stays stable is served by the ref. The bucket needs a targeting key; `question` is the one that was
+ * resolved. An element of the array that is open in `jw`, or its top value. */
+void decision_explain(const struct decision *decision, const struct resolve_question *question, struct jw *jw);
 
 #endif

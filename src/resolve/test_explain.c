@@ -25,8 +25,12 @@ static const struct test_entry served = {
                   {.name = "staff", .version = 41, .keys = {"u2", "u3"}}},
 };
 
+static struct resolve_question question_of(const char *key) {
+    return (struct resolve_question){SLICE_LIT("support"), SLICE_LIT("production"), slice_of(key)};
+}
+
 static struct decision decide(const struct snapshot *snapshot, const char *key) {
-    struct resolve_question asked = {SLICE_LIT("support"), SLICE_LIT("production"), slice_of(key)};
+    struct resolve_question asked = question_of(key);
     struct decision decision;
     assert_int_equal(resolve(snapshot, &asked, &decision), 0);
     return decision;
@@ -43,7 +47,8 @@ static struct explained explain(const struct snapshot *snapshot, const char *key
     struct explained explained = {.text = STR_INIT};
     struct jw jw = JW_INIT(&explained.text);
     struct decision decision = decide(snapshot, key);
-    decision_explain(&decision, &jw);
+    struct resolve_question asked = question_of(key);
+    decision_explain(&decision, &asked, &jw);
     assert_false(explained.text.failed);
     assert_int_equal(json_parse(explained.text.data, explained.text.len, JSON_DEPTH_MAX, &explained.all, NULL), 0);
     explained.explain = json_get(explained.all, "explain");
@@ -172,13 +177,14 @@ static void test_bucket_and_salt(void **state) {
 static void test_inside_an_array(void **state) {
     struct snapshot *snapshot = test_snapshot_of(&served, 1);
     struct decision decision = decide(snapshot, "u1");
+    struct resolve_question asked = question_of("u1");
     struct str out = STR_INIT;
     struct jw jw = JW_INIT(&out);
     _cleanup_(json_decrefp) json_t *all = NULL;
     jw_object(&jw, NULL);
     jw_array(&jw, "decisions");
-    decision_explain(&decision, &jw);
-    decision_explain(&decision, &jw);
+    decision_explain(&decision, &asked, &jw);
+    decision_explain(&decision, &asked, &jw);
     jw_end_array(&jw);
     jw_int(&jw, "count", 2);
     jw_end_object(&jw);
@@ -194,11 +200,12 @@ static void test_inside_an_array(void **state) {
 static void test_memory_ends(void **state) {
     struct snapshot *snapshot = test_snapshot_of(&served, 1);
     struct decision decision = decide(snapshot, "u3");
+    struct resolve_question asked = question_of("u3");
     for (size_t n = 1;; n++) {
         struct str out = STR_INIT;
         struct jw jw = JW_INIT(&out);
         ticker_start(n);
-        decision_explain(&decision, &jw);
+        decision_explain(&decision, &asked, &jw);
         bool failed = ticker_stop();
         assert_int_equal(out.failed, failed);
         str_deinit(&out);

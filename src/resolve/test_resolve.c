@@ -320,7 +320,10 @@ static void test_pure(void **state) {
 
 static void test_reason_names(void **state) {
     assert_string_equal(resolve_reason_name(RESOLVE_DEPLOYED), "DEPLOYED");
+    assert_string_equal(resolve_reason_name(RESOLVE_ROLLOUT), "ROLLOUT");
+    assert_string_equal(resolve_reason_name(RESOLVE_SESSION), "SESSION");
     assert_string_equal(resolve_reason_name(RESOLVE_OVERRIDE), "OVERRIDE");
+    assert_string_equal(resolve_reason_name(RESOLVE_PANIC), "PANIC");
 }
 
 int main(void) {

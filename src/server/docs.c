@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "cli/cli.h"
 #include "config/config.h"
+#include "model/rollout.h"
 #include "ops/table.h"
 #include "server/serve.h"
 
@@ -33,6 +34,7 @@ static void write_operations(FILE *out) {
         "The exact document is served at `/openapi.json`.\n");
     for (enum op_id id = 0; id < OP_COUNT_; id++) {
         const struct op *op = op_get(id);
+        if (op->scope == OP_ROBOT) continue;
         fprintf(out, "\n## %s\n\n`%s /v1%s` · role `%s`%s\n\n%s\n", op->summary, op_method_name(op->method), op->path,
                 role_name(op->role), op->scope == OP_ALL_ENVIRONMENTS ? " · a key for all environments" : "",
                 op->description);
@@ -42,7 +44,7 @@ static void write_operations(FILE *out) {
 }
 
 static const char *field_type(const struct answer_field *field, char ret[64]) {
-    static const char *const names[] = {"text", "whole number", "true or false", "time (RFC 3339)",
+    static const char *const names[] = {"text", "whole number", "number",      "true or false", "time (RFC 3339)",
                                         "hash", "object",       "list of text"};
     if (field->type == FIELD_REF) snprintf(ret, 64, "[%s](#%s)", field->of, field->of);
     if (field->type == FIELD_LIST) snprintf(ret, 64, "list of [%s](#%s)", field->of, field->of);
@@ -135,6 +137,16 @@ static void write_metrics_page(FILE *out) {
     }
 }
 
+/* The diagrams of what has states, from the tables that its moves are held to. */
+static void write_states_page(FILE *out) {
+    _cleanup_(str_deinit) struct str diagram = STR_INIT;
+    sm_diagram(&rollout_sm, &diagram);
+    fprintf(out,
+            "# States\n\n## %s\n\n```mermaid\n%s```\n\nWhile running it also goes from step to step (advance). An "
+            "ended one stays ended; a new one of the same candidate has the same users.\n",
+            "A rollout", diagram.failed ? "" : diagram.data);
+}
+
 static void write_openapi(FILE *out) {
     _cleanup_(str_deinit) struct str text = STR_INIT;
     api_openapi(&text);
@@ -150,12 +162,13 @@ static const struct reference_page {
     {"log", "log.md", write_log_page},
     {"settings", "settings.md", write_settings_page},
     {"metrics", "metrics.md", write_metrics_page},
+    {"states", "states.md", write_states_page},
     {"openapi", "openapi.json", write_openapi},
 };
 
 enum { PAGE, FOLDER };
 static const struct cli_option items[] = {
-    [PAGE] = {NULL, "PAGE", "operations, errors, log, settings, metrics or openapi", false, false},
+    [PAGE] = {NULL, "PAGE", "operations, errors, log, settings, metrics, states or openapi", false, false},
     [FOLDER] = {"--folder", "FOLDER", "Write all pages into the folder", false, true},
 };
 const struct cli_options docs_options = {"docs", items, ARRAY_LEN(items)};

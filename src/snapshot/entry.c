@@ -3,8 +3,10 @@
  * Entries are made in one allocation: the struct, then all texts one after the other, each with its NUL, then the arrays. The
  * texts are first written into one string, in this order, and handed out again in the same order once their home is known:
  *
- *   agent/environment · decision head · ETag · deployment: id agent environment reason release created_by ·
- *   for each override: name · decision head · ETag · keys
+ *   agent/environment · head · deployment: id agent environment reason release created_by · what entry_beside.c has ·
+ *   for each override: name · head · keys
+ *
+ * A head is two texts: how a decision begins, and its ETag.
  */
 #include "base/jw.h"
 #include "snapshot/snapshot_impl.h"
@@ -20,14 +22,16 @@ static struct names entry_names(const struct item *item) {
 
 static void entry_fill(const struct item *item, struct record *record) {
     const struct snapshot_entry *shown = &((const struct entry *)item)->shown;
-    record->extra = shown->version;
-    record->mark = shown->override_count > 0;
+    record->mark = (shown->beside ? MARK_BESIDE : 0) | (shown->override_count ? MARK_OVERRIDES : 0);
+    record->extra = shown->beside ? (const void *)shown->beside : shown->version;
 }
 
 static void entry_free(struct item *item) {
     struct entry *entry = (struct entry *)item;
     for (uint32_t i = 0; i < entry->version_count; i++)
         version_unref(entry->versions[i]);
+    for (size_t i = 0; i < entry->rule_count; i++)
+        logic_free(entry->rules[i]);
     free(entry);
 }
 
@@ -40,76 +44,97 @@ struct entry *entry_unref(struct entry *entry) {
 
 /* ---- texts ---- */
 
-static void add_text(struct str *texts, const char *text) {
-    if (text) str_add_text(texts, text);
-    str_add_char(texts, '\0');
+void making_add_text(struct making *making, const char *text) {
+    if (text) str_add_text(&making->texts, text);
+    str_add_char(&making->texts, '\0');
 }
 
-/* How a decision begins, up to the members that differ from one request to the next; and its ETag. */
-static void add_head(struct str *texts, const struct deployment *deployment, const struct snapshot_version *version,
-                     const char *override) {
-    char hash[HASH_TEXT_SIZE];
-    struct jw jw = JW_INIT(texts);
+static void add_etag(struct making *making, const struct head_words *words) {
+    const struct snapshot_entry_spec *spec = making->spec;
+    str_printf(&making->texts, "W/\"%" PRId64 ".%" PRId64, spec->deployment.seq, words->version->number);
+    if (spec->rollout) str_printf(&making->texts, ".%" PRId64, spec->rollout->seq);
+    str_add_text(&making->texts, words->tag);
+    str_add_char(&making->texts, '"');
+    str_add_char(&making->texts, '\0');
+}
+
+void making_add_head(struct making *making, const struct head_words *words) {
+    const struct deployment *deployment = &making->spec->deployment;
+    const struct snapshot_version *version = words->version;
+    struct jw jw = JW_INIT(&making->texts);
     jw_object(&jw, NULL);
     jw_text(&jw, "agent", deployment->agent);
     jw_text(&jw, "environment", deployment->environment);
     jw_int(&jw, "version", version->number);
-    jw_text(&jw, "arm", "stable");
-    sha256_text(&version->config_hash, hash);
-    jw_text(&jw, "config_hash", hash);
-    jw_text(&jw, "reason", override ? "OVERRIDE" : "DEPLOYED");
-    if (override) jw_text(&jw, "override", override);
-    str_add_char(texts, ',');
-    str_add_char(texts, '\0');
-    str_printf(texts, "W/\"%" PRId64 ".%" PRId64 "%s\"", deployment->seq, version->number, override ? ".OVERRIDE" : "");
-    str_add_char(texts, '\0');
+    jw_text(&jw, "arm", words->candidate ? "candidate" : "stable");
+    if (version != &snapshot_disabled) {
+        char hash[HASH_TEXT_SIZE];
+        sha256_text(&version->config_hash, hash);
+        jw_text(&jw, "config_hash", hash);
+    }
+    jw_text(&jw, "reason", words->reason);
+    if (version == &snapshot_disabled) jw_bool(&jw, "disabled", true);
+    if (words->key) jw_text(&jw, words->key, words->value);
+    str_add_char(&making->texts, ',');
+    str_add_char(&making->texts, '\0');
+    add_etag(making, words);
 }
 
-static const struct snapshot_version *version_of(const struct snapshot_version *const *versions, size_t count,
-                                                 int64_t number) {
-    for (size_t i = 0; i < count; i++)
-        if (versions[i]->number == number) return versions[i];
+const struct snapshot_version *making_version(const struct making *making, int64_t number) {
+    for (size_t i = 0; i < making->version_count; i++)
+        if (making->versions[i]->number == number) return making->versions[i];
     return NULL;
 }
 
-struct making {
-    const struct snapshot_entry_spec *spec;
-    const struct snapshot_version *const *versions;
-    size_t version_count;
-    size_t key_count, slot_count; /* over all overrides; slots are a power of two or 0 */
-    struct str texts;
-};
-
 static void making_deinit(struct making *making) {
+    for (size_t i = 0; i < making->rule_count; i++)
+        logic_free(making->rules[i]);
     str_deinit(&making->texts);
+}
+
+/* Who is put on the candidate by name is on its arm, without being counted. */
+static void write_override(struct making *making, const struct snapshot_override_spec *override) {
+    const struct rollout *rollout = making->spec->rollout;
+    making_add_text(making, override->name);
+    making_add_head(making, &(struct head_words){.version = making_version(making, override->version),
+                                                 .candidate = rollout && rollout->candidate == override->version,
+                                                 .reason = "OVERRIDE",
+                                                 .key = "override",
+                                                 .value = override->name,
+                                                 .tag = ".OVERRIDE"});
+    for (const char *const *key = override->keys; *key; key++, making->key_count++)
+        making_add_text(making, *key);
 }
 
 static void write_texts(struct making *making) {
     const struct deployment *deployment = &making->spec->deployment;
-    struct str *texts = &making->texts;
-    str_printf(texts, "%s/%s", deployment->agent, deployment->environment);
-    str_add_char(texts, '\0');
-    add_head(texts, deployment, version_of(making->versions, making->version_count, deployment->version), NULL);
-    add_text(texts, deployment->id);
-    add_text(texts, deployment->agent);
-    add_text(texts, deployment->environment);
-    add_text(texts, deployment->reason);
-    add_text(texts, deployment->release);
-    add_text(texts, deployment->created_by);
-    for (size_t i = 0; i < making->spec->override_count; i++) {
-        const struct snapshot_override_spec *override = making->spec->overrides + i;
-        add_text(texts, override->name);
-        add_head(texts, deployment, version_of(making->versions, making->version_count, override->version),
-                 override->name);
-        for (const char *const *key = override->keys; *key; key++, making->key_count++)
-            add_text(texts, *key);
-    }
+    str_printf(&making->texts, "%s/%s", deployment->agent, deployment->environment);
+    str_add_char(&making->texts, '\0');
+    making_add_head(making, &(struct head_words){.version = making_version(making, deployment->version),
+                                                 .reason = making->spec->rollout ? "ROLLOUT" : "DEPLOYED",
+                                                 .tag = ""});
+    making_add_text(making, deployment->id);
+    making_add_text(making, deployment->agent);
+    making_add_text(making, deployment->environment);
+    making_add_text(making, deployment->reason);
+    making_add_text(making, deployment->release);
+    making_add_text(making, deployment->created_by);
+    beside_write_texts(making);
+    for (size_t i = 0; i < making->spec->override_count; i++)
+        write_override(making, making->spec->overrides + i);
 }
 
-static struct slice next_text(const char **at) {
+struct slice next_text(const char **at) {
     struct slice text = slice_of(*at);
     *at += text.len + 1;
     return text;
+}
+
+struct snapshot_head next_head(const char **at) {
+    struct snapshot_head head;
+    head.text = next_text(at);
+    head.etag = next_text(at);
+    return head;
 }
 
 static void read_deployment(struct deployment *deployment, const char **at) {
@@ -160,15 +185,15 @@ static uint32_t keys_length(const char *const *keys) {
     return count;
 }
 
-static void read_overrides(struct entry *entry, struct snapshot_override *overrides,
-                           const struct snapshot_override_spec *specs, const char **at) {
+static void read_overrides(struct entry *entry, const struct making *making, struct snapshot_override *overrides,
+                           const char **at) {
+    const struct snapshot_override_spec *specs = making->spec->overrides;
     for (uint32_t i = 0; i < entry->shown.override_count; i++) {
         struct snapshot_override *override = overrides + i;
-        override->version = version_of(entry->versions, entry->version_count, specs[i].version);
+        override->version = making_version(making, specs[i].version);
         override->key_count = keys_length(specs[i].keys);
         override->name = next_text(at);
-        override->decision_head = next_text(at);
-        override->etag = next_text(at);
+        override->head = next_head(at);
         override->keys = *at;
         read_keys(entry, i, at);
     }
@@ -188,66 +213,107 @@ static size_t round_up(size_t size, size_t unit) {
     return (size + unit - 1) / unit * unit;
 }
 
-/* The struct with its arrays in place, the texts copied, nothing else filled. NULL without memory. */
-static struct entry *entry_alloc(const struct making *making, struct snapshot_override **ret_overrides) {
-    size_t versions = round_up(sizeof(struct entry) + making->texts.len, _Alignof(struct override_slot));
-    size_t overrides = versions + making->version_count * sizeof(struct snapshot_version *);
-    size_t slots = overrides + making->spec->override_count * sizeof(struct snapshot_override);
-    size_t size = round_up(slots + making->slot_count * sizeof(struct override_slot), CACHE_LINE);
-    char *bytes = aligned_alloc(CACHE_LINE, size);
-    if (!bytes) return NULL;
-    memset(bytes, 0, size);
+/* Where the parts of the one allocation stand that lie behind the texts. */
+struct places {
+    size_t beside, panic, eras, versions, overrides, slots, rules, end;
+};
 
-    struct entry *entry = (struct entry *)(void *)bytes;
-    memcpy(entry->text, making->texts.data, making->texts.len);
-    entry->versions = (const struct snapshot_version **)(void *)(bytes + versions);
-    *ret_overrides = making->spec->override_count ? (struct snapshot_override *)(void *)(bytes + overrides) : NULL;
-    if (making->slot_count) {
-        entry->slots = (struct override_slot *)(void *)(bytes + slots);
-        entry->slot_mask = (uint32_t)making->slot_count - 1;
-    }
-    return entry;
+static size_t place(size_t *end, size_t count, size_t size) {
+    size_t begin = *end;
+    *end += count * size;
+    return begin;
 }
 
-static void fill(struct entry *entry, const struct making *making, struct snapshot_override *overrides) {
+/* What chooses an arm begins a cache line. All others are of words, one behind the other. */
+static struct places find_places(const struct making *making) {
+    const struct snapshot_entry_spec *spec = making->spec;
+    bool beside = beside_is_needed(spec);
+    struct places places;
+    size_t end = round_up(sizeof(struct entry) + making->texts.len, beside ? CACHE_LINE : _Alignof(max_align_t));
+    places.beside = place(&end, beside, sizeof(struct snapshot_beside));
+    places.panic = place(&end, spec->panic != NULL, sizeof(struct snapshot_panic));
+    places.eras = place(&end, spec->era_count, sizeof(struct snapshot_era));
+    places.versions = place(&end, making->version_count, sizeof(struct snapshot_version *));
+    places.overrides = place(&end, spec->override_count, sizeof(struct snapshot_override));
+    places.slots = place(&end, making->slot_count, sizeof(struct override_slot));
+    places.rules = place(&end, making->rule_count, sizeof(struct logic_rule *));
+    places.end = round_up(end, CACHE_LINE);
+    return places;
+}
+
+static void *part(char *bytes, size_t offset, bool there) {
+    return there ? bytes + offset : NULL;
+}
+
+/* The entry takes over the rules. */
+static void take_rules(struct entry *entry, struct making *making, struct logic_rule **place) {
+    entry->rules = place;
+    entry->rule_count = making->rule_count;
+    for (size_t i = 0; i < making->rule_count; i++)
+        place[i] = making->rules[i];
+}
+
+static void take_versions(struct entry *entry, const struct making *making, const struct snapshot_version **place) {
+    entry->versions = place;
+    entry->version_count = (uint32_t)making->version_count;
+    for (size_t i = 0; i < making->version_count; i++) {
+        place[i] = making->versions[i];
+        version_ref(place[i]);
+    }
+}
+
+static void fill(struct entry *entry, struct making *making, const struct places *places) {
     const struct snapshot_entry_spec *spec = making->spec;
     struct snapshot_entry *shown = &entry->shown;
+    char *bytes = (char *)entry;
     const char *at = entry->text;
+    struct snapshot_beside *beside = part(bytes, places->beside, beside_is_needed(spec));
+    struct snapshot_era *eras = part(bytes, places->eras, spec->era_count);
+    struct snapshot_override *overrides = part(bytes, places->overrides, spec->override_count);
 
-    for (size_t i = 0; i < making->version_count; i++) {
-        entry->versions[i] = making->versions[i];
-        version_ref(entry->versions[i]);
-    }
-    entry->version_count = (uint32_t)making->version_count;
+    entry->slots = part(bytes, places->slots, making->slot_count);
+    entry->slot_mask = making->slot_count ? (uint32_t)making->slot_count - 1 : 0;
+    take_versions(entry, making, part(bytes, places->versions, true));
     *shown = (struct snapshot_entry){
-        .version = version_of(making->versions, making->version_count, spec->deployment.version),
+        .version = making_version(making, spec->deployment.version),
+        .beside = beside,
         .overrides = overrides,
+        .eras = eras,
         .override_count = (uint32_t)spec->override_count,
+        .era_count = (uint32_t)spec->era_count,
+        .sessions = spec->sessions,
         .held = spec->held,
         .deployment = spec->deployment,
     };
     struct slice salt = next_text(&at);
-    shown->decision_head = next_text(&at);
-    shown->etag = next_text(&at);
+    shown->head = next_head(&at);
     read_deployment(&shown->deployment, &at);
-    read_overrides(entry, overrides, spec->overrides, &at);
+    beside_read(making, beside, part(bytes, places->panic, spec->panic), eras, &at);
+    read_overrides(entry, making, overrides, &at);
     shown->agent = (struct slice){salt.ptr, strlen(shown->deployment.agent)};
     shown->environment = (struct slice){salt.ptr + shown->agent.len + 1, strlen(shown->deployment.environment)};
     entry->item.hash = pair_hash(text_hash(shown->environment), text_hash(shown->agent));
     entry->item.count = 1;
+    take_rules(entry, making, part(bytes, places->rules, true));
+    making->rule_count = 0;
 }
 
 int entry_new(const struct snapshot_entry_spec *spec, const struct snapshot_version *const *versions,
               size_t version_count, struct entry **ret) {
     _cleanup_(making_deinit) struct making making = {
         .spec = spec, .versions = versions, .version_count = version_count};
-    write_texts(&making);
-    int r = count_slots(&making);
+    int r = beside_compile(&making);
     if (r < 0) return r;
-    struct snapshot_override *overrides;
-    struct entry *entry = making.texts.failed ? NULL : entry_alloc(&making, &overrides);
+    write_texts(&making);
+    r = count_slots(&making);
+    if (r < 0) return r;
+    if (making.texts.failed) return -ERR_NO_MEMORY;
+    struct places places = find_places(&making);
+    struct entry *entry = aligned_alloc(CACHE_LINE, places.end);
     if (!entry) return -ERR_NO_MEMORY;
-    fill(entry, &making, overrides);
+    memset(entry, 0, places.end);
+    memcpy(entry->text, making.texts.data, making.texts.len);
+    fill(entry, &making, &places);
     *ret = entry;
     return 0;
 }

@@ -38,6 +38,65 @@ static void write_override(struct jw *jw, const struct snapshot_override *overri
     jw_end_object(jw);
 }
 
+static void write_rule(struct jw *jw, struct slice salt, struct slice audience) {
+    jw_slice(jw, "salt", salt);
+    if (audience.len) jw_raw(jw, "audience", audience);
+}
+
+static void write_rollout(struct jw *jw, const struct snapshot_rollout *rollout) {
+    jw_object(jw, "rollout");
+    jw_slice(jw, "id", rollout->id);
+    jw_text(jw, "state", rollout_state_name(rollout->state));
+    jw_int(jw, "candidate", rollout->candidate->number);
+    jw_int(jw, "share", rollout->share);
+    write_rule(jw, rollout->salt, rollout->audience_text);
+    jw_end_object(jw);
+}
+
+static void write_released(struct jw *jw, const struct snapshot_era *era) {
+    if (!era->version_released && !era->candidate_released) return;
+    jw_array(jw, "released");
+    if (era->version_released) jw_int(jw, NULL, era->version->number);
+    if (era->candidate_released) jw_int(jw, NULL, era->candidate->number);
+    jw_end_array(jw);
+}
+
+static void write_sessions(struct jw *jw, const struct snapshot_entry *entry) {
+    jw_object(jw, "sessions");
+    jw_text(jw, "policy", session_policy_name(entry->sessions));
+    jw_array(jw, "eras");
+    for (uint32_t i = 0; i < entry->era_count; i++) {
+        const struct snapshot_era *era = entry->eras + i;
+        jw_object(jw, NULL);
+        jw_int(jw, "from", era->from);
+        jw_int(jw, "version", era->version->number);
+        if (era->candidate) {
+            jw_int(jw, "candidate", era->candidate->number);
+            jw_int(jw, "share", era->share);
+            write_rule(jw, era->salt, era->audience_text);
+        }
+        write_released(jw, era);
+        jw_end_object(jw);
+    }
+    jw_end_array(jw);
+    jw_end_object(jw);
+}
+
+static void write_panic(struct jw *jw, const struct snapshot_panic *panic) {
+    char at[CLOCK_TEXT_SIZE];
+    clock_text(panic->created_at, at);
+    jw_object(jw, "panic");
+    if (panic->version == &snapshot_disabled)
+        jw_bool(jw, "disabled", true);
+    else
+        jw_int(jw, "version", panic->version->number);
+    jw_bool(jw, "whole_environment", panic->whole_environment);
+    jw_slice(jw, "reason", panic->reason);
+    jw_slice(jw, "by", panic->created_by);
+    jw_text(jw, "at", at);
+    jw_end_object(jw);
+}
+
 static void write_other_version(struct jw *jw, const struct snapshot_version *version) {
     char number[24];
     snprintf(number, sizeof(number), "%" PRId64, version->number);
@@ -62,6 +121,9 @@ void snapshot_entry_write(const struct snapshot_entry *entry, struct str *out) {
     for (uint32_t i = 0; i < entry->override_count; i++)
         write_override(&jw, entry->overrides + i);
     jw_end_array(&jw);
+    if (snapshot_entry_rollout(entry)) write_rollout(&jw, snapshot_entry_rollout(entry));
+    write_sessions(&jw, entry);
+    if (entry->beside && entry->beside->panic) write_panic(&jw, entry->beside->panic);
     jw_raw(&jw, "config", entry->version->config);
     jw_object(&jw, "versions");
     for (uint32_t i = 0; i < whole->version_count; i++)

@@ -6,8 +6,11 @@
  *   "SERINSNP" · format (4) · epoch (8) · seq (8)
  *   agents: names · environments: names
  *   keys:    id · name · role · secret hash (32) · environments (JSON, as the store has it)
- *   entries: agent · environment · move · held (1) · overrides · versions
+ *   entries: agent · environment · move · held (1) · sessions (1) · rollout · panic · eras · overrides · versions
  *     move:      id · version (8) · previous (8) · kind · reason · by · at (8) · seq (8)
+ *     rollout:   a list of one or none: id · state · candidate (8) · share (8) · salt · audience · seq (8)
+ *     panic:     a list of one or none: agent ("" = the whole environment) · version (8, 0 = switched off) · reason · by · at (8) · seq (8)
+ *     eras:      from (8) · version (8) · released (1) · candidate (8); and with a candidate: released (1) · share (8) · salt · audience
  *     overrides: name · version (8) · keys
  *     versions:  number (8) · content hash (32) · config hash (32) · configuration
  *   SHA-256 of all before (32)
@@ -16,7 +19,8 @@
  * and a doubled item impossible. An entry brings the versions that no entry of its agent before it has brought. Roles and kinds are words,
  * so that their numbers in the program may change. What a snapshot does not answer (a move's release, who made a key) is not kept.
  *
- * A later format gets another number; a program that does not know it says so and starts as if there were no file.
+ * Format 1 had no sessions, rollout, panic and eras; it is still read. A later format gets another number; a program that does not know it says so and starts as
+ * if there were no file.
  */
 #include "snapshot/file.h"
 
@@ -29,7 +33,8 @@
 
 #define MAGIC "SERINSNP"
 #define MAGIC_SIZE (sizeof(MAGIC) - 1)
-#define FORMAT 1
+#define FORMAT 2
+#define FORMAT_OLDEST 1
 #define PIECE (128 * 1024)
 #define TEXT_MIN 5                           /* bytes of an empty text */
 #define NUMBER_MAX (INT64_C(1) << 53)        /* of epochs, seqs and versions: what every reader of JSON can hold */
@@ -195,12 +200,58 @@ static void put_versions(struct writer *writer, const struct entry *entry) {
     }
 }
 
+static void put_flag(struct writer *writer, bool flag) {
+    str_add_char(&writer->piece, flag ? 1 : 0);
+}
+
+static void put_rollout(struct writer *writer, const struct snapshot_rollout *rollout) {
+    put_count(writer, rollout != NULL);
+    if (!rollout) return;
+    put_text(writer, rollout->id);
+    put_text(writer, slice_of(rollout_state_name(rollout->state)));
+    put_number(writer, rollout->candidate->number);
+    put_number(writer, rollout->share);
+    put_text(writer, rollout->salt);
+    put_text(writer, rollout->audience_text);
+    put_number(writer, rollout->seq);
+}
+
+static void put_panic(struct writer *writer, const struct snapshot_entry *entry) {
+    const struct snapshot_panic *panic = entry->beside ? entry->beside->panic : NULL;
+    put_count(writer, panic != NULL);
+    if (!panic) return;
+    put_text(writer, panic->whole_environment ? SLICE_LIT("") : entry->agent);
+    put_number(writer, panic->version->number);
+    put_text(writer, panic->reason);
+    put_text(writer, panic->created_by);
+    put_number(writer, panic->created_at);
+    put_number(writer, panic->seq);
+}
+
+static void put_era(struct writer *writer, const struct snapshot_era *era) {
+    put_number(writer, era->from);
+    put_number(writer, era->version->number);
+    put_flag(writer, era->version_released);
+    put_number(writer, era->candidate ? era->candidate->number : 0);
+    if (!era->candidate) return;
+    put_flag(writer, era->candidate_released);
+    put_number(writer, era->share);
+    put_text(writer, era->salt);
+    put_text(writer, era->audience_text);
+}
+
 static int put_entry(void *ctx, const struct snapshot_entry *entry) {
     struct writer *writer = ctx;
     put_text(writer, entry->agent);
     put_text(writer, entry->environment);
     put_move(writer, &entry->deployment);
-    str_add_char(&writer->piece, entry->held ? 1 : 0);
+    put_flag(writer, entry->held);
+    put_flag(writer, entry->sessions == SESSION_FOLLOW);
+    put_rollout(writer, snapshot_entry_rollout(entry));
+    put_panic(writer, entry);
+    put_count(writer, entry->era_count);
+    for (uint32_t i = 0; i < entry->era_count; i++)
+        put_era(writer, entry->eras + i);
     put_count(writer, entry->override_count);
     for (uint32_t i = 0; i < entry->override_count; i++)
         put_override(writer, entry->overrides + i);
@@ -253,6 +304,7 @@ int snapshot_file_sum(const struct snapshot *snapshot, struct sha256 *ret, struc
 /* What is read past the end, or is not possible, is 0 or empty and sets `bad`; who reads looks at it after each item. */
 struct reader {
     const char *begin, *at, *end;
+    uint32_t format;
     bool bad;
     struct snapshot_edit *edit;
     struct arena arena; /* of one list or entry */
@@ -384,6 +436,92 @@ static void take_move(struct reader *reader, struct deployment *ret) {
     ret->seq = take_number(reader, 0, NUMBER_MAX);
 }
 
+static bool take_flag(struct reader *reader) {
+    const char *at = take(reader, 1);
+    if (at && (unsigned char)*at > 1) reader->bad = true;
+    return at && *at == 1;
+}
+
+/* NULL: everybody. */
+static const char *take_audience(struct reader *reader) {
+    const char *audience = take_text(reader);
+    return *audience ? audience : NULL;
+}
+
+/* A list of one or none. */
+static bool take_one(struct reader *reader, size_t size) {
+    size_t count = take_count(reader, size);
+    if (count > 1) reader->bad = true;
+    return count == 1;
+}
+
+static int take_rollout(struct reader *reader, struct snapshot_entry_spec *spec) {
+    if (!take_one(reader, 4 * TEXT_MIN + 3 * sizeof(int64_t))) return 0;
+    struct rollout *rollout = arena_alloc(&reader->arena, sizeof(*rollout));
+    if (!rollout) return err_no_memory(reader->err);
+    rollout->id = take_text(reader);
+    if (!rollout_state_from_text(take_text(reader), &rollout->state) || !rollout_is_open(rollout->state))
+        reader->bad = true;
+    rollout->candidate = take_number(reader, 1, NUMBER_MAX);
+    rollout->share = (int32_t)take_number(reader, 0, SHARE_ALL);
+    rollout->salt = take_text(reader);
+    rollout->audience = take_audience(reader);
+    rollout->seq = take_number(reader, 0, NUMBER_MAX);
+    spec->rollout = rollout;
+    return 0;
+}
+
+static int take_panic(struct reader *reader, struct snapshot_entry_spec *spec) {
+    if (!take_one(reader, 3 * TEXT_MIN + 3 * sizeof(int64_t))) return 0;
+    struct panic *panic = arena_alloc(&reader->arena, sizeof(*panic));
+    if (!panic) return err_no_memory(reader->err);
+    panic->agent = take_text(reader);
+    if (*panic->agent && strcmp(panic->agent, spec->deployment.agent) != 0) reader->bad = true;
+    panic->version = take_number(reader, 0, NUMBER_MAX);
+    panic->reason = take_text(reader);
+    panic->created_by = take_text(reader);
+    panic->created_at = take_number(reader, 0, TIME_MAX);
+    panic->seq = take_number(reader, 0, NUMBER_MAX);
+    spec->panic = panic;
+    return 0;
+}
+
+static void take_era(struct reader *reader, struct snapshot_era_spec *ret) {
+    ret->era.from = take_number(reader, 0, TIME_MAX);
+    ret->era.version = take_number(reader, 1, NUMBER_MAX);
+    ret->version_released = take_flag(reader);
+    ret->era.candidate = take_number(reader, 0, NUMBER_MAX);
+    if (!ret->era.candidate) return;
+    ret->candidate_released = take_flag(reader);
+    ret->era.share = (int32_t)take_number(reader, 0, SHARE_ALL);
+    ret->era.salt = take_text(reader);
+    ret->era.audience = take_audience(reader);
+}
+
+static int take_eras(struct reader *reader, struct snapshot_entry_spec *spec) {
+    size_t count = take_count(reader, 3 * sizeof(int64_t) + 1);
+    if (count > SESSION_ERAS_MAX) reader->bad = true;
+    if (reader->bad) return 0;
+    struct snapshot_era_spec *eras = arena_array(&reader->arena, count + 1, sizeof(*eras));
+    if (!eras) return err_no_memory(reader->err);
+    for (size_t i = 0; i < count && !reader->bad; i++) {
+        take_era(reader, eras + i);
+        if (i && eras[i].era.from >= eras[i - 1].era.from) reader->bad = true;
+    }
+    spec->eras = eras;
+    spec->era_count = count;
+    return 0;
+}
+
+static int take_beside(struct reader *reader, struct snapshot_entry_spec *spec) {
+    if (reader->format < 2) return 0;
+    spec->sessions = take_flag(reader) ? SESSION_FOLLOW : SESSION_PIN;
+    int r = take_rollout(reader, spec);
+    if (r == 0) r = take_panic(reader, spec);
+    if (r == 0) r = take_eras(reader, spec);
+    return r;
+}
+
 static const char *const *take_override_keys(struct reader *reader) {
     const char *last = NULL;
     size_t count = take_count(reader, TEXT_MIN);
@@ -437,9 +575,9 @@ static int take_entry(struct reader *reader, struct deployment *last) {
     int order = last->agent ? strcmp(last->environment, spec.deployment.environment) : -1;
     if (order > 0 || (order == 0 && strcmp(last->agent, spec.deployment.agent) >= 0)) reader->bad = true;
     take_move(reader, &spec.deployment);
-    const char *held = take(reader, 1);
-    spec.held = held && *held;
-    int r = take_overrides(reader, &spec);
+    spec.held = take_flag(reader);
+    int r = take_beside(reader, &spec);
+    if (r == 0) r = take_overrides(reader, &spec);
     if (r == 0) r = take_versions(reader, &spec);
     if (r < 0) return r;
     if (reader->bad) return impossible(reader);
@@ -462,7 +600,8 @@ static int take_entries(struct reader *reader, size_t *ret_count) {
 
 static int take_all(struct reader *reader, struct position *ret) {
     size_t agents = 0, environments = 0, entries = 0;
-    (void)take(reader, MAGIC_SIZE + sizeof(uint32_t));
+    (void)take(reader, MAGIC_SIZE);
+    reader->format = take_u32(reader);
     ret->epoch = take_number(reader, 0, NUMBER_MAX);
     ret->seq = take_number(reader, 0, NUMBER_MAX);
     int r = take_names(reader, snapshot_edit_agent, &agents);
@@ -476,6 +615,10 @@ static int take_all(struct reader *reader, struct position *ret) {
     return listed ? 0 : impossible(reader);
 }
 
+static bool format_is_known(uint32_t format) {
+    return format >= FORMAT_OLDEST && format <= FORMAT;
+}
+
 static int check_whole(struct slice bytes, struct err *err) {
     uint32_t format;
     struct sha256 sum;
@@ -483,8 +626,9 @@ static int check_whole(struct slice bytes, struct err *err) {
         return refuse(err, "it is no snapshot file");
     if (bytes.len < SNAPSHOT_FILE_HEAD + SHA256_SIZE) return refuse(err, "it is cut short");
     memcpy(&format, bytes.ptr + MAGIC_SIZE, sizeof(format));
-    if (le32toh(format) != FORMAT)
-        return err_set(err, ERR_SNAPSHOT_FILE, "it has format %u, and this program knows %u", le32toh(format), FORMAT);
+    if (!format_is_known(le32toh(format)))
+        return err_set(err, ERR_SNAPSHOT_FILE, "it has format %u, and this program knows %u to %u", le32toh(format),
+                       FORMAT_OLDEST, FORMAT);
     if (sha256_bytes(bytes.ptr, bytes.len - SHA256_SIZE, &sum) < 0) return err_no_memory(err);
     if (memcmp(sum.bytes, bytes.ptr + bytes.len - SHA256_SIZE, SHA256_SIZE) == 0) return 0;
     return refuse(err, "it is damaged or cut short: its checksum does not match");
@@ -506,7 +650,7 @@ int snapshot_file_read(struct slice bytes, struct snapshot **ret, struct err *er
 bool snapshot_file_position(struct slice head, struct position *ret) {
     struct reader reader = {.at = head.ptr, .end = head.ptr + head.len};
     const char *magic = take(&reader, MAGIC_SIZE);
-    if (!magic || memcmp(magic, MAGIC, MAGIC_SIZE) != 0 || take_u32(&reader) != FORMAT) return false;
+    if (!magic || memcmp(magic, MAGIC, MAGIC_SIZE) != 0 || !format_is_known(take_u32(&reader))) return false;
     ret->epoch = take_number(&reader, 0, NUMBER_MAX);
     ret->seq = take_number(&reader, 0, NUMBER_MAX);
     return !reader.bad;

@@ -35,7 +35,10 @@ bool snapshot_look(const struct snapshot *snapshot, struct slice environment, st
     uint64_t hash = pair_hash(text_hash(environment), text_hash(agent));
     const struct record *record = table_find(snapshot->entries, hash, (struct names){environment, agent});
     if (!record) return false;
-    *ret = (struct snapshot_served){&((struct entry *)record->item)->shown, record->extra, record->mark};
+    ret->entry = &((struct entry *)record->item)->shown;
+    ret->version = record->mark ? NULL : record->extra;
+    ret->beside = record->mark ? record->extra : NULL;
+    ret->has_overrides = record->mark & MARK_OVERRIDES;
     return true;
 }
 
@@ -271,18 +274,36 @@ static int compare_numbers(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static int needed_numbers(const struct snapshot_entry_spec *spec, struct needed *needed) {
-    size_t all = spec->override_count + 1;
-    needed->numbers = calloc(all, sizeof(*needed->numbers));
-    needed->versions = calloc(all, sizeof(struct snapshot_version *));
-    if (!needed->numbers || !needed->versions) return -ERR_NO_MEMORY;
-    needed->numbers[0] = spec->deployment.version;
+static size_t count_numbers(const struct snapshot_entry_spec *spec) {
+    return 3 + spec->override_count + 2 * spec->era_count;
+}
+
+/* All numbers that the spec names, doubles and nothings (0, and below 0) with them. */
+static size_t list_numbers(const struct snapshot_entry_spec *spec, int64_t *ret) {
+    size_t count = 0;
+    ret[count++] = spec->deployment.version;
+    if (spec->rollout) ret[count++] = spec->rollout->candidate;
+    if (spec->panic) ret[count++] = spec->panic->version;
     for (size_t i = 0; i < spec->override_count; i++)
-        needed->numbers[i + 1] = spec->overrides[i].version;
-    qsort(needed->numbers, all, sizeof(*needed->numbers), compare_numbers);
-    for (size_t i = 0; i < all; i++)
-        if (i == 0 || needed->numbers[i] != needed->numbers[i - 1])
-            needed->numbers[needed->count++] = needed->numbers[i];
+        ret[count++] = spec->overrides[i].version;
+    for (size_t i = 0; i < spec->era_count; i++) {
+        ret[count++] = spec->eras[i].era.version;
+        ret[count++] = spec->eras[i].era.candidate;
+    }
+    qsort(ret, count, sizeof(*ret), compare_numbers);
+    return count;
+}
+
+static int needed_numbers(const struct snapshot_entry_spec *spec, struct needed *needed) {
+    needed->numbers = calloc(count_numbers(spec), sizeof(*needed->numbers));
+    needed->versions = calloc(count_numbers(spec), sizeof(struct snapshot_version *));
+    if (!needed->numbers || !needed->versions) return -ERR_NO_MEMORY;
+    size_t all = list_numbers(spec, needed->numbers);
+    for (size_t i = 0; i < all; i++) {
+        int64_t number = needed->numbers[i];
+        if (number > 0 && (needed->count == 0 || number != needed->numbers[needed->count - 1]))
+            needed->numbers[needed->count++] = number;
+    }
     return 0;
 }
 
@@ -313,6 +334,8 @@ static int need_version(const struct snapshot_edit *edit, const struct snapshot_
 static int make_entry(const struct snapshot_edit *edit, const struct snapshot_entry_spec *spec, struct entry **ret,
                       struct err *err) {
     _cleanup_(needed_deinit) struct needed needed = {0};
+    if (spec->era_count > SESSION_ERAS_MAX)
+        return err_set(err, ERR_INTERNAL, "an entry takes at most %d eras, not %zu", SESSION_ERAS_MAX, spec->era_count);
     if (needed_numbers(spec, &needed) < 0) return err_no_memory(err);
     for (size_t i = 0; i < needed.count; i++) {
         int r = need_version(edit, spec, needed.numbers[i], needed.versions + i, err);

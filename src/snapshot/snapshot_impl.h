@@ -88,7 +88,7 @@ struct record {
     struct item *item;  /* NULL: free */
     const void *extra;  /* the kind's own */
     uint32_t hash;      /* other bits than those that lead here */
-    bool mark;          /* the kind's own */
+    uint8_t mark;       /* the kind's own */
     uint8_t first, all; /* lengths of the first name and of both; `all` RECORD_ELSEWHERE: they are not in `text` */
     char text[41];      /* both names, nothing between them */
 };
@@ -228,6 +228,8 @@ struct entry {
     uint32_t version_count, slot_mask;
     const struct snapshot_version **versions; /* counted; each once, in order of number */
     struct override_slot *slots;              /* of all override keys, slot_mask + 1 of them; NULL without keys */
+    struct logic_rule **rules;                /* owned: audiences, each once */
+    size_t rule_count;
     struct snapshot_entry shown;
     char text[]; /* right behind `shown`, as snapshot.h promises */
 };
@@ -237,6 +239,10 @@ struct override_slot {
     uint32_t hash;
     uint32_t override; /* index */
 };
+
+/* Marks of an entry's record: `extra` is then its `beside`, else its version; and there are overrides. */
+#define MARK_BESIDE 1
+#define MARK_OVERRIDES 2
 
 extern const struct table_kind entry_kind;
 
@@ -249,6 +255,40 @@ int entry_new(const struct snapshot_entry_spec *spec, const struct snapshot_vers
               size_t version_count, struct entry **ret) MUST_CHECK;
 struct entry *entry_unref(struct entry *entry);
 DEFINE_CLEANUP(struct entry *, entry_unref)
+
+/* An entry in the making: its texts, in the order in which they are handed out again, and the compiled audiences. */
+#define RULES_MAX (SESSION_ERAS_MAX + 1)
+struct making {
+    const struct snapshot_entry_spec *spec;
+    const struct snapshot_version *const *versions;
+    size_t version_count;
+    size_t key_count, slot_count; /* over all overrides; slots are a power of two or 0 */
+    struct str texts;
+    struct logic_rule *rules[RULES_MAX]; /* until an entry takes them over */
+    const char *rule_texts[RULES_MAX];
+    size_t rule_count;
+};
+const struct snapshot_version *making_version(const struct making *making, int64_t number);
+/* How a decision begins; `version` &snapshot_disabled says so. `key` with its value is one member more; NULL: none. */
+struct head_words {
+    const struct snapshot_version *version;
+    bool candidate;
+    const char *reason, *key, *value;
+    const char *tag; /* what the ETag has behind version and rollout */
+};
+void making_add_head(struct making *making, const struct head_words *words);
+void making_add_text(struct making *making, const char *text);
+struct slice next_text(const char **at);
+struct snapshot_head next_head(const char **at);
+
+/* ---- entry_beside.c ---- */
+
+bool beside_is_needed(const struct snapshot_entry_spec *spec);
+int beside_compile(struct making *making) MUST_CHECK;
+void beside_write_texts(struct making *making);
+/* The same texts in the same order, into place; `beside` NULL: not needed. `panic` stands behind it. */
+void beside_read(const struct making *making, struct snapshot_beside *beside, struct snapshot_panic *panic,
+                 struct snapshot_era *eras, const char **at);
 
 int version_new(const struct version *from, const struct snapshot_version **ret) MUST_CHECK;
 void version_ref(const struct snapshot_version *version);

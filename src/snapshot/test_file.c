@@ -39,6 +39,24 @@ static struct snapshot *with_keys(struct snapshot *base) {
     return next;
 }
 
+static const struct rollout rollout = {.id = "r-1",
+                                       .candidate = 6,
+                                       .salt = "salt",
+                                       .share = 5000,
+                                       .seq = 13,
+                                       .state = ROLLOUT_PAUSED,
+                                       .audience = "{\"==\":[{\"var\":\"plan\"},\"pro\"]}"};
+static const struct panic fire = {
+    .agent = "d", .version = 7, .reason = "fire", .created_by = "ann", .created_at = 5, .seq = 14};
+static const struct panic all_off = {
+    .agent = "", .version = PANIC_DISABLED, .reason = "all", .created_by = "bob", .seq = 15};
+static const struct snapshot_era_spec eras[] = {
+    {.era = {.from = 30, .version = 5, .candidate = 6, .share = 5000, .salt = "salt"}, .candidate_released = true},
+    {.era = {.from = 20, .version = 5, .candidate = 6, .share = 100, .salt = "salt", .audience = "true"},
+     .version_released = true},
+    {.era = {.from = 10, .version = 4}},
+};
+
 static int make_world(void **state) {
     const struct test_entry entries[] = {
         {.agent = "b", .environment = "production", .version = 2, .previous = 1, .seq = 9, .held = true},
@@ -47,6 +65,16 @@ static int make_world(void **state) {
          .version = 3,
          .seq = 10,
          .overrides = {{"staff", 4, {"ada", "bob"}}, {"testers", 3, {"bob", "eve"}}}},
+        {.agent = "d",
+         .environment = "production",
+         .version = 5,
+         .seq = 12,
+         .sessions = SESSION_FOLLOW,
+         .rollout = &rollout,
+         .panic = &fire,
+         .eras = eras,
+         .era_count = ARRAY_LEN(eras)},
+        {.agent = "d", .environment = "staging", .version = 6, .seq = 13, .panic = &all_off},
         {.agent = "a", .environment = "staging", .version = 4, .seq = 11, .kind = DEPLOYMENT_PANIC, .reason = "né\n"},
         {.agent = "c", .environment = "staging", .version = 1, .seq = 12},
     };
@@ -84,6 +112,63 @@ static void test_everything_comes_back(void **state) {
     assert_ptr_equal(snapshot_entry_override(entry, SLICE_LIT("bob"))->version,
                      snapshot_find(read, SLICE_LIT("staging"), SLICE_LIT("a"))->version);
     snapshot_unref(read);
+    str_deinit(&before);
+    str_deinit(&after);
+}
+
+static void test_rollouts_come_back(void **state) {
+    struct snapshot *read;
+    assert_int_equal(snapshot_file_read(str_slice(&bytes), &read, NULL), 0);
+    const struct snapshot_entry *entry = snapshot_find(read, SLICE_LIT("production"), SLICE_LIT("d")),
+                                *staging = snapshot_find(read, SLICE_LIT("staging"), SLICE_LIT("d"));
+    const struct snapshot_rollout *open = snapshot_entry_rollout(entry);
+    assert_int_equal(open->seq, 13); /* readers do not see these */
+    assert_true(slice_equal_text(open->heads[1].etag, "W/\"12.6.13.candidate\""));
+    assert_int_equal(entry->beside->panic->seq, 14);
+    assert_ptr_equal(open->candidate, staging->version);
+    assert_ptr_equal(staging->beside->panic->version, &snapshot_disabled);
+    assert_true(staging->beside->panic->whole_environment);
+    snapshot_unref(read);
+}
+
+/* ---- the format before: no sessions, rollout, panic and eras ---- */
+
+static void seal(char *copy, size_t len) {
+    struct sha256 sum;
+    assert_int_equal(sha256_bytes(copy, len - SHA256_SIZE, &sum), 0);
+    memcpy(copy + len - SHA256_SIZE, sum.bytes, SHA256_SIZE);
+}
+
+/* A world of one entry without any of it, with what format 2 brought cut out: a flag and three empty lists behind `held`. */
+static void test_format_1_is_read(void **state) {
+    const struct test_entry entry = {.agent = "a", .environment = "production", .version = 2, .seq = 9, .held = true};
+    struct snapshot *new = test_snapshot_of(&entry, 1), *old = NULL;
+    struct str file = STR_INIT, before = STR_INIT, after = STR_INIT;
+    struct position position;
+    assert_int_equal(snapshot_file_write(new, collect, &file, NULL), 0);
+    char *by = memmem(file.data, file.len, "key-1", 6), *brought = by + 6 + 2 * sizeof(int64_t) + 1;
+    const size_t more = 1 + 3 * sizeof(uint32_t);
+    assert_int_equal(brought[-1], 1);
+    memmove(brought, brought + more, file.len - (size_t)(brought + more - file.data));
+    file.len -= more;
+    file.data[8] = 1;
+    seal(file.data, file.len);
+    assert_true(snapshot_file_position((struct slice){file.data, SNAPSHOT_FILE_HEAD}, &position));
+    assert_int_equal(position.seq, 9);
+    assert_int_equal(snapshot_file_read(str_slice(&file), &old, NULL), 0);
+    test_dump(new, &before);
+    test_dump(old, &after);
+    assert_string_equal(before.data, after.data);
+    for (int format = 0; format < 256; format++) {
+        if (format == 1 || format == 2) continue;
+        file.data[8] = (char)format;
+        seal(file.data, file.len);
+        assert_refused(str_slice(&file), "format");
+        assert_false(snapshot_file_position((struct slice){file.data, SNAPSHOT_FILE_HEAD}, &position));
+    }
+    snapshot_unref(old);
+    snapshot_unref(new);
+    str_deinit(&file);
     str_deinit(&before);
     str_deinit(&after);
 }
@@ -166,12 +251,6 @@ static void test_every_bit(void **state) {
     }
 }
 
-static void seal(char *copy, size_t len) {
-    struct sha256 sum;
-    assert_int_equal(sha256_bytes(copy, len - SHA256_SIZE, &sum), 0);
-    memcpy(copy + len - SHA256_SIZE, sum.bytes, SHA256_SIZE);
-}
-
 /* Behind a right checksum: whatever is taken is a snapshot that can be read to its end; nothing is allocated beyond reason. */
 static void test_every_byte_behind_a_right_checksum(void **state) {
     static const unsigned char values[] = {0, 1, 0x7f, 0x80, 0xff};
@@ -217,6 +296,7 @@ static void test_what_no_snapshot_can_hold(void **state) {
     assert_text_refused("[\"*\"]", "[\"*\",");
     assert_text_refused("empty", "empt\xff");
     assert_text_refused("staff", "utter"); /* overrides are in order */
+    assert_text_refused("paused", "ended!");
 }
 
 static int count_pieces(void *ctx, struct slice piece, struct err *err) {
@@ -267,6 +347,8 @@ static void test_memory_ends_while_reading(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_comes_back),
+        cmocka_unit_test(test_rollouts_come_back),
+        cmocka_unit_test(test_format_1_is_read),
         cmocka_unit_test(test_keys_come_back),
         cmocka_unit_test(test_an_empty_snapshot),
         cmocka_unit_test(test_the_head_tells_the_position),

@@ -48,7 +48,7 @@ static void test_members(void **state) {
     struct snapshot *snapshot = test_snapshot_of(&named, 1);
     const struct snapshot_entry *entry = entry_in(snapshot);
     assert_int_equal(entry->override_count, 4);
-    assert_true(slice_equal_text(entry->etag, "W/\"3.5\""));
+    assert_true(slice_equal_text(entry->head.etag, "W/\"3.5\""));
     for (size_t i = 0; i < 4; i++) {
         const struct snapshot_override *override = entry->overrides + i;
         const char *key = override->keys;
@@ -56,8 +56,8 @@ static void test_members(void **state) {
         assert_int_equal(override->version->number, named.overrides[i].version);
         char etag[64];
         snprintf(etag, sizeof(etag), "W/\"3.%d.OVERRIDE\"", (int)named.overrides[i].version);
-        assert_string_equal(override->etag.ptr, etag);
-        assert_int_equal(override->etag.len, strlen(etag));
+        assert_string_equal(override->head.etag.ptr, etag);
+        assert_int_equal(override->head.etag.len, strlen(etag));
         for (uint32_t k = 0; k < override->key_count; k++, key += strlen(key) + 1)
             assert_string_equal(key, named.overrides[i].keys[k]);
         assert_null(named.overrides[i].keys[override->key_count]);
@@ -220,17 +220,17 @@ static void test_written_by_hand(void **state) {
     assert_int_equal(snapshot_edit_finish(edit, (struct position){1, 9}, &snapshot), 0);
     snapshot_entry_write(snapshot_find(snapshot, SLICE_LIT("production"), SLICE_LIT("a")), &got);
     assert_string_equal(
-        got.data,
-        "{\"agent\":\"a\",\"environment\":\"production\",\"version\":2,"
-        "\"config_hash\":\"sha256:1111111111111111111111111111111111111111111111111111111111111111\","
-        "\"content_hash\":\"sha256:2222222222222222222222222222222222222222222222222222222222222222\","
-        "\"deployment\":{\"id\":\"d1\",\"kind\":\"rollback\",\"version\":2,\"previous\":1,\"reason\":\"say "
-        "\\\"why\\\"\","
-        "\"by\":\"k1\",\"at\":\"2026-11-23T14:05:00.123456Z\"},\"held\":true,"
-        "\"overrides\":[{\"name\":\"beta\",\"version\":10,\"keys\":[\"u1\",\"u2\"]}],\"config\":{\"model\":\"x\"},"
-        "\"versions\":{\"10\":{\"config_hash\":\"sha256:"
-        "3333333333333333333333333333333333333333333333333333333333333333\","
-        "\"config\":{\"model\":\"y\"}}}}");
+        got.data, "{\"agent\":\"a\",\"environment\":\"production\",\"version\":2,"
+                  "\"config_hash\":\"sha256:1111111111111111111111111111111111111111111111111111111111111111\","
+                  "\"content_hash\":\"sha256:2222222222222222222222222222222222222222222222222222222222222222\","
+                  "\"deployment\":{\"id\":\"d1\",\"kind\":\"rollback\",\"version\":2,\"previous\":1,\"reason\":\"say "
+                  "\\\"why\\\"\","
+                  "\"by\":\"k1\",\"at\":\"2026-11-23T14:05:00.123456Z\"},\"held\":true,"
+                  "\"overrides\":[{\"name\":\"beta\",\"version\":10,\"keys\":[\"u1\",\"u2\"]}],"
+                  "\"sessions\":{\"policy\":\"pin\",\"eras\":[]},\"config\":{\"model\":\"x\"},"
+                  "\"versions\":{\"10\":{\"config_hash\":\"sha256:"
+                  "3333333333333333333333333333333333333333333333333333333333333333\","
+                  "\"config\":{\"model\":\"y\"}}}}");
     str_deinit(&got);
     snapshot_unref(empty);
     snapshot_unref(snapshot);

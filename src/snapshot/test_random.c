@@ -36,13 +36,51 @@ static size_t below(uint64_t *random, size_t limit) {
     return (size_t)(test_random(random) % limit);
 }
 
+/* Entries only point to what stands beside their refs, so there is a pool of it. */
+enum { POOL = 8, POOL_ERAS = 5 };
+static struct rollout pool_rollouts[POOL];
+static struct panic pool_panics[POOL];
+static struct snapshot_era_spec pool_eras[POOL][POOL_ERAS];
+static const char *const audiences[] = {NULL, "true", "{\"==\":[{\"var\":\"plan\"},\"pro\"]}", "{\"unknown\":1}"};
+
+static int make_pool(void) {
+    static const int64_t panics[] = {PANIC_STABLE, PANIC_DISABLED, 1, 5};
+    for (int i = 0; i < POOL; i++) {
+        pool_rollouts[i] = (struct rollout){.id = i % 2 ? "r-1" : "r-2",
+                                            .candidate = 1 + i % 5,
+                                            .salt = i % 3 ? "salt" : "",
+                                            .share = i * 12345,
+                                            .seq = i,
+                                            .state = (enum rollout_state)(i % 3),
+                                            .audience = audiences[i % 4]};
+        pool_panics[i] = (struct panic){.agent = i % 2 ? "" : "x",
+                                        .version = panics[i % 4],
+                                        .reason = "fire",
+                                        .created_by = "ann",
+                                        .created_at = i,
+                                        .seq = 50 + i};
+        for (int n = 0; n < POOL_ERAS; n++) {
+            struct snapshot_era_spec *spec = pool_eras[i] + n;
+            spec->era = (struct era){.from = 1000 - 10 * n, .version = 1 + (i + n) % 5};
+            spec->version_released = (i + n) % 3 == 0;
+            if ((i + n) % 2) continue;
+            spec->era.candidate = 1 + (i + n + 1) % 5;
+            spec->era.salt = "salt";
+            spec->era.share = n * 1000;
+            spec->era.audience = audiences[(i + n) % 4];
+            spec->candidate_released = (i + n) % 4 == 0;
+        }
+    }
+    return 0;
+}
+
 static int make_names(void **state) {
     for (int i = 0; i < AGENTS; i++)
         snprintf(agent_names[i], sizeof(agent_names[i]), "agent-%d%s", i * 37 % AGENTS,
                  i % 3 ? "" : "-with-quite-a-long-name");
     for (int i = 0; i < KEYS; i++)
         snprintf(key_names[i], sizeof(key_names[i]), "user-%02d", i);
-    return 0;
+    return make_pool();
 }
 
 /* ---- random changes ---- */
@@ -53,6 +91,15 @@ static void random_override(uint64_t *random, size_t place, struct test_override
     size_t count = 0;
     for (size_t k = 0; k < KEYS && count < TEST_KEYS_MAX; k++)
         if (below(random, 6) == 0) override->keys[count++] = key_names[k];
+}
+
+static void random_beside(uint64_t *random, struct test_entry *entry) {
+    entry->sessions = (enum session_policy)below(random, 2);
+    if (below(random, 3) == 0) entry->rollout = pool_rollouts + below(random, POOL);
+    if (below(random, 5) == 0)
+        entry->panic = pool_panics + below(random, POOL / 2) * 2 + 1; /* of the whole environment */
+    entry->eras = pool_eras[below(random, POOL)];
+    entry->era_count = below(random, 2) ? below(random, POOL_ERAS + 1) : 0;
 }
 
 static struct test_entry random_entry(uint64_t *random, int64_t seq) {
@@ -69,6 +116,7 @@ static struct test_entry random_entry(uint64_t *random, int64_t seq) {
     size_t overrides = below(random, 3) ? 0 : below(random, TEST_OVERRIDES_MAX + 1);
     for (size_t i = 0; i < overrides; i++)
         random_override(random, i, entry.overrides + i);
+    random_beside(random, &entry);
     return entry;
 }
 
@@ -98,6 +146,14 @@ static bool knows_all(const struct snapshot_edit *edit, const struct test_entry 
     bool all = snapshot_edit_knows_version(edit, entry->agent, entry->version);
     for (size_t i = 0; i < TEST_OVERRIDES_MAX && entry->overrides[i].name; i++)
         all = all && snapshot_edit_knows_version(edit, entry->agent, entry->overrides[i].version);
+    if (entry->rollout) all = all && snapshot_edit_knows_version(edit, entry->agent, entry->rollout->candidate);
+    if (entry->panic && entry->panic->version > 0)
+        all = all && snapshot_edit_knows_version(edit, entry->agent, entry->panic->version);
+    for (size_t i = 0; i < entry->era_count; i++) {
+        const struct era *era = &entry->eras[i].era;
+        all = all && snapshot_edit_knows_version(edit, entry->agent, era->version);
+        all = all && (!era->candidate || snapshot_edit_knows_version(edit, entry->agent, era->candidate));
+    }
     return all;
 }
 

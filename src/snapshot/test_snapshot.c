@@ -130,7 +130,7 @@ static void test_entry_slices(void **state) {
     struct str want = STR_INIT, got = STR_INIT;
 
     test_write_decision(&entry, NULL, "1.7", NULL, &want);
-    str_add_slice(&got, served->decision_head);
+    str_add_slice(&got, served->head.text);
     str_add_text(&got, "\"position\":\"1.7\",");
     str_add_slice(&got, served->version->decision_tail);
     assert_string_equal(got.data, want.data);
@@ -138,7 +138,7 @@ static void test_entry_slices(void **state) {
     str_clear(&want);
     str_clear(&got);
     test_write_decision(&entry, entry.overrides, "1.7", NULL, &want);
-    str_add_slice(&got, served->overrides[0].decision_head);
+    str_add_slice(&got, served->overrides[0].head.text);
     str_add_text(&got, "\"position\":\"1.7\",");
     str_add_slice(&got, served->overrides[0].version->decision_tail);
     assert_string_equal(got.data, want.data);
@@ -308,8 +308,11 @@ static void test_look_says_what_find_says(void **state) {
         struct snapshot_served served;
         assert_true(snapshot_look(snapshot, text(entries[i].environment), text("support"), &served));
         assert_ptr_equal(served.entry, found(snapshot, entries[i].environment, "support"));
-        assert_ptr_equal(served.version, served.entry->version);
-        assert_int_equal(served.has_overrides, served.entry->override_count > 0);
+        assert_ptr_equal(served.beside, served.entry->beside);
+        assert_int_equal(served.beside != NULL, i == 1);
+        assert_ptr_equal(i ? served.beside->version : served.version, served.entry->version);
+        if (i) assert_null(served.version);
+        assert_int_equal(served.has_overrides, i == 1);
     }
     struct snapshot_served served;
     assert_false(snapshot_look(snapshot, text("dev"), text("support"), &served));

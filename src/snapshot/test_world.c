@@ -68,12 +68,35 @@ static void add_version(struct test_spec *spec, const char *agent, int64_t numbe
     spec->pointers[spec->spec.version_count++] = version;
 }
 
+/* Every version that is named but the entry's own, in order, each once. */
+static size_t other_versions(const struct test_entry *entry, int64_t ret[TEST_VERSIONS_MAX]) {
+    int64_t all[2 + TEST_OVERRIDES_MAX + 2 * SESSION_ERAS_MAX];
+    size_t count = 0, used = 0;
+    if (entry->rollout) all[count++] = entry->rollout->candidate;
+    if (entry->panic) all[count++] = entry->panic->version;
+    for (size_t i = 0; i < overrides_of(entry); i++)
+        all[count++] = entry->overrides[i].version;
+    for (size_t i = 0; i < entry->era_count; i++) {
+        all[count++] = entry->eras[i].era.version;
+        all[count++] = entry->eras[i].era.candidate;
+    }
+    for (int64_t least = 0;;) {
+        int64_t next = INT64_MAX;
+        for (size_t i = 0; i < count; i++)
+            if (all[i] > least && all[i] < next) next = all[i];
+        if (next == INT64_MAX) return used;
+        if (next != entry->version) ret[used++] = next;
+        least = next;
+    }
+}
+
 static void add_versions(struct test_spec *spec, const struct test_entry *entry, enum test_given given) {
-    int64_t shift = given == GIVE_OTHERS ? 1000 : 0;
+    int64_t shift = given == GIVE_OTHERS ? 1000 : 0, others[TEST_VERSIONS_MAX];
     spec->spec.versions = spec->pointers;
     if (given == GIVE_NONE) return;
-    for (size_t i = 0; i < overrides_of(entry); i++)
-        add_version(spec, entry->agent, entry->overrides[i].version + shift);
+    size_t count = other_versions(entry, others);
+    for (size_t i = 0; i < count; i++)
+        add_version(spec, entry->agent, others[i] + shift);
     add_version(spec, entry->agent, entry->version + shift);
 }
 
@@ -93,6 +116,11 @@ void test_spec_init(struct test_spec *spec, const struct test_entry *entry, enum
         .seq = entry->seq,
     };
     spec->spec.held = entry->held;
+    spec->spec.sessions = entry->sessions;
+    spec->spec.rollout = entry->rollout;
+    spec->spec.panic = entry->panic;
+    spec->spec.eras = entry->eras;
+    spec->spec.era_count = entry->era_count;
     spec->spec.overrides = spec->overrides;
     spec->spec.override_count = overrides_of(entry);
     for (size_t i = 0; i < spec->spec.override_count; i++)
@@ -183,17 +211,57 @@ static void write_overrides(const struct test_entry *entry, struct str *out) {
     str_add_text(out, "],");
 }
 
-/* The least version of an override above `after` that is not the entry's own, 0 when there is none. */
-static int64_t next_other(const struct test_entry *entry, int64_t after) {
-    int64_t least = 0;
-    for (size_t i = 0; i < overrides_of(entry); i++) {
-        int64_t number = entry->overrides[i].version;
-        if (number > after && number != entry->version && (!least || number < least)) least = number;
+static void write_rule(const char *salt, const char *audience, struct str *out) {
+    str_printf(out, ",\"salt\":\"%s\"", salt);
+    if (audience) str_printf(out, ",\"audience\":%s", audience);
+}
+
+static void write_rollout(const struct rollout *rollout, struct str *out) {
+    static const char *const states[] = {"running", "paused", "held"};
+    str_printf(out, "\"rollout\":{\"id\":\"%s\",\"state\":\"%s\",\"candidate\":%" PRId64 ",\"share\":%" PRId32,
+               rollout->id, states[rollout->state], rollout->candidate, rollout->share);
+    write_rule(rollout->salt, rollout->audience, out);
+    str_add_text(out, "},");
+}
+
+static void write_era(const struct snapshot_era_spec *spec, struct str *out) {
+    const struct era *era = &spec->era;
+    str_printf(out, "{\"from\":%" PRId64 ",\"version\":%" PRId64, era->from, era->version);
+    if (era->candidate) {
+        str_printf(out, ",\"candidate\":%" PRId64 ",\"share\":%" PRId32, era->candidate, era->share);
+        write_rule(era->salt, era->audience, out);
     }
-    return least;
+    if (spec->version_released && spec->candidate_released)
+        str_printf(out, ",\"released\":[%" PRId64 ",%" PRId64 "]", era->version, era->candidate);
+    else if (spec->version_released || spec->candidate_released)
+        str_printf(out, ",\"released\":[%" PRId64 "]", spec->version_released ? era->version : era->candidate);
+    str_add_text(out, "}");
+}
+
+static void write_beside(const struct test_entry *entry, struct str *out) {
+    if (entry->rollout) write_rollout(entry->rollout, out);
+    str_printf(out, "\"sessions\":{\"policy\":\"%s\",\"eras\":[", entry->sessions ? "follow" : "pin");
+    for (size_t i = 0; i < entry->era_count; i++) {
+        if (i) str_add_char(out, ',');
+        write_era(entry->eras + i, out);
+    }
+    str_add_text(out, "]},");
+    const struct panic *panic = entry->panic;
+    if (!panic) return;
+    char at[CLOCK_TEXT_SIZE];
+    clock_text(panic->created_at, at);
+    str_add_text(out, "\"panic\":{");
+    if (panic->version == 0)
+        str_add_text(out, "\"disabled\":true");
+    else
+        str_printf(out, "\"version\":%" PRId64, panic->version < 0 ? entry->version : panic->version);
+    str_printf(out, ",\"whole_environment\":%s,\"reason\":\"%s\",\"by\":\"%s\",\"at\":\"%s\"},",
+               *panic->agent ? "false" : "true", panic->reason, panic->created_by, at);
 }
 
 void test_write_entry(const struct test_entry *entry, struct str *out) {
+    int64_t others[TEST_VERSIONS_MAX];
+    size_t count = other_versions(entry, others);
     str_printf(out, "{\"agent\":\"%s\",\"environment\":\"%s\",\"version\":%" PRId64 ",", entry->agent,
                entry->environment, entry->version);
     add_hash(out, "config_hash", test_config_hash(entry->agent, entry->version));
@@ -201,12 +269,13 @@ void test_write_entry(const struct test_entry *entry, struct str *out) {
     write_deployment(entry, out);
     str_printf(out, "\"held\":%s,", entry->held ? "true" : "false");
     write_overrides(entry, out);
+    write_beside(entry, out);
     add_config(out, entry, entry->version);
     str_add_text(out, ",\"versions\":{");
-    for (int64_t number = next_other(entry, 0), first = number; number; number = next_other(entry, number)) {
-        str_printf(out, "%s\"%" PRId64 "\":{", number == first ? "" : ",", number);
-        add_hash(out, "config_hash", test_config_hash(entry->agent, number));
-        add_config(out, entry, number);
+    for (size_t i = 0; i < count; i++) {
+        str_printf(out, "%s\"%" PRId64 "\":{", i ? "," : "", others[i]);
+        add_hash(out, "config_hash", test_config_hash(entry->agent, others[i]));
+        add_config(out, entry, others[i]);
         str_add_char(out, '}');
     }
     str_add_text(out, "}}");

@@ -10,6 +10,7 @@
 
 #define TEST_OVERRIDES_MAX 8
 #define TEST_KEYS_MAX 16
+#define TEST_VERSIONS_MAX 160 /* of one entry */
 
 struct test_override {
     const char *name;
@@ -25,6 +26,11 @@ struct test_entry {
     enum deployment_kind kind;
     const char *reason;
     struct test_override overrides[TEST_OVERRIDES_MAX]; /* ends at the first without a name */
+    enum session_policy sessions;
+    const struct rollout *rollout;
+    const struct panic *panic;
+    const struct snapshot_era_spec *eras;
+    size_t era_count;
 };
 
 /* Which versions a test hands over: those needed, none, or only ones that are not needed. */
@@ -34,9 +40,9 @@ enum test_given { GIVE_ALL, GIVE_NONE, GIVE_OTHERS };
 struct test_spec {
     struct snapshot_entry_spec spec;
     struct snapshot_override_spec overrides[TEST_OVERRIDES_MAX];
-    struct version versions[TEST_OVERRIDES_MAX + 1];
-    const struct version *pointers[TEST_OVERRIDES_MAX + 1];
-    struct str configs[TEST_OVERRIDES_MAX + 1];
+    struct version versions[TEST_VERSIONS_MAX];
+    const struct version *pointers[TEST_VERSIONS_MAX];
+    struct str configs[TEST_VERSIONS_MAX];
     char id[32];
 };
 void test_spec_init(struct test_spec *spec, const struct test_entry *entry, enum test_given given);

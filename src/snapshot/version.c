@@ -7,6 +7,10 @@ struct version_object {
     char text[]; /* decision_tail, then the agent's name */
 };
 
+/* No object is around it: nobody counts it. */
+const struct snapshot_version snapshot_disabled = {
+    .decision_tail = {"\"flags\":{}}", sizeof("\"flags\":{}}") - 1}, .config = {"", 0}, .agent = {"", 0}};
+
 static struct version_object *object_of(const struct snapshot_version *shown) {
     return (struct version_object *)(void *)((char *)(uintptr_t)shown - offsetof(struct version_object, shown));
 }

@@ -72,7 +72,7 @@ def operations():
         else:
             op, name, where, kind, required = row[:5]
             ops[op].params.append(Param(name, where.lower(), kind, required == "1"))
-    return ops
+    return {name: op for name, op in ops.items() if op.scope != "ROBOT"}  # those have no address
 
 
 @cache

@@ -71,7 +71,7 @@ class World:
         return {"agent": self.served(1)}
 
     def recipe_agent_put(self):
-        return {"agent": unique(), "description": "Answers.", "reason": "needed"}
+        return {"agent": unique(), "description": "Answers.", "session": "follow", "reason": "needed"}
 
     def recipe_version_push(self):
         return {"agent": unique(), "config": config(unique()), "change_description": "first", "source": {"kind": "api"},
@@ -139,6 +139,69 @@ class World:
         made = self.recipe_override_put()
         self.admin.op("override_put", **made)
         return {"agent": made["agent"], "override": made["override"], "environment": ENVIRONMENT, "reason": "tried"}
+
+    def rollout(self, environment=ENVIRONMENT, **more):
+        """A new agent that serves 1 there and tries 2; its rollout's id."""
+        agent = self.served(1, environment=environment)
+        self.admin.op("version_push", agent=agent, config=config(f"{agent} tries"))
+        made = self.admin.op("rollout_start", agent=agent, environment=environment, version=2, reason="try", **more)
+        return agent, made["rollout"]["id"]
+
+    def recipe_rollout_start(self):
+        agent = self.served(1, 2)
+        return {"agent": agent, "environment": ENVIRONMENT, "version": 1, "template": "careful", "reason": "try",
+                "steps": [{"share": 5, "min_time": "1m"}, {"share": 12.345}], "analysis": {"alpha": 0.01},
+                "limits": {"error": {"past": 0.5}}, "judge": "ratio", "ratio": {"min_units": 5}, "on_harm": "hold", "on_end": "promote",
+                "no_data_after": "5m", "guards": [{"name": "slo", "url": "http://p", "query": "up", "condition": "< 1"}],
+                "audience": {"==": [{"var": "plan"}, "pro"]}, "salt": "spring"}
+
+    def recipe_rollout_list(self):
+        return {"agent": self.rollout()[0], "environment": ENVIRONMENT, "open": True}
+
+    def of_rollout(self, **more):
+        agent, rollout = self.rollout()
+        return {"agent": agent, "rollout": rollout, **more}
+
+    def recipe_rollout_get(self):
+        return self.of_rollout()
+
+    def recipe_rollout_pause(self):
+        return self.of_rollout(reason="wait")
+
+    def recipe_rollout_resume(self):
+        made = self.of_rollout(reason="go")
+        self.admin.op("rollout_pause", **made)
+        return made
+
+    def recipe_rollout_advance(self):
+        return self.of_rollout(step=3, reason="enough")
+
+    def recipe_rollout_promote(self):
+        return self.of_rollout(reason="good")
+
+    def recipe_rollout_abort(self):
+        return self.of_rollout(reason="bad")
+
+    def recipe_rollout_template_list(self):
+        return {}
+
+    def recipe_rollout_template_get(self):
+        return {"template": "careful"}
+
+    def recipe_rollout_template_put(self):
+        return {"template": unique("ours"), "description": "ours", "steps": [{"share": 5}], "reason": "needed"}
+
+    def recipe_panic_list(self):
+        self.recipe_panic_release()
+        return {"environment": ENVIRONMENT}
+
+    def recipe_panic_set(self):
+        return {"agent": self.served(1, 2), "environment": ENVIRONMENT, "version": 1, "reason": "fire"}
+
+    def recipe_panic_release(self):
+        made = self.recipe_panic_set()
+        self.admin.op("panic_set", **made)
+        return {"agent": made["agent"], "environment": ENVIRONMENT, "reason": "over"}
 
     def recipe_resolve(self):
         return {"agent": self.served(1), "environment": ENVIRONMENT, "context": {"targetingKey": "ann", "plan": "pro"},

@@ -94,6 +94,53 @@ class Ways:
         made = self.world.recipe_override_delete()
         return [made["override"], made["agent"], "-e", HERE]
 
+    def of_rollout(self):
+        return [self.world.rollout()[0], "-e", HERE]
+
+    def panic(self):
+        return [self.world.served(1, 2), "-e", HERE, "--to", "1", "-m", "fire"]
+
+    def unpanic(self):
+        return [self.world.recipe_panic_release()["agent"], "-e", HERE]
+
+    def panics(self):
+        self.world.recipe_panic_release()
+        return ["-e", HERE]
+
+    def rollout_start(self):
+        return [f"{self.world.served(1, 2)}@1", "-e", HERE, "--template", "fast", "--audience", '{"var":"plan"}', "-m", "try"]
+
+    def rollout_list(self):
+        return [*self.of_rollout(), "--open"]
+
+    def rollout_status(self):
+        return self.of_rollout()
+
+    def rollout_pause(self):
+        return self.of_rollout()
+
+    def rollout_resume(self):
+        made = self.world.recipe_rollout_resume()
+        return [made["agent"], "-e", made["rollout"]]
+
+    def rollout_advance(self):
+        return [*self.of_rollout(), "--step", "2"]
+
+    def rollout_promote(self):
+        return self.of_rollout()
+
+    def rollout_abort(self):
+        return self.of_rollout()
+
+    def rollout_template_list(self):
+        return []
+
+    def rollout_template_show(self):
+        return ["careful"]
+
+    def rollout_template_set(self):
+        return [unique("ours"), "--steps", '[{"share":5}]']
+
     def resolve(self):
         return [self.world.served(1, 2), "-e", HERE, "--user", "ada", "--attr", "plan=pro", "--explain"]
 

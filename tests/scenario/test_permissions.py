@@ -11,7 +11,8 @@ from harness.client import Events, request_of
 from harness.world import ELSEWHERE, ENVIRONMENT, unique
 
 BINDINGS = {"all": (), "here": (ENVIRONMENT,), "elsewhere": (ELSEWHERE,), "both": (ELSEWHERE, ENVIRONMENT)}
-ABOUT_ENVIRONMENT = {"release_get", "release_rollback", "key_revoke"}  # by what their id stands for
+ABOUT_ENVIRONMENT = {"release_get", "release_rollback", "key_revoke", "rollout_get", "rollout_pause", "rollout_resume", "rollout_advance",
+                     "rollout_promote", "rollout_abort"}  # by what their id stands for
 
 
 def expected(op, params, role, binding):
@@ -54,9 +55,10 @@ def test_cell(server, world, name, role, binding):
 CONTRACT = {
     "resolve": "resolve resolve_get snapshot stream whoami",
     "viewer": "agent_get agent_list audit_checkpoint audit_list deployment_list environment_get environment_list hold_list override_list "
-              "release_get release_list version_get version_list",
+              "panic_list release_get release_list rollout_get rollout_list rollout_template_get rollout_template_list version_get version_list",
     "editor": "agent_put version_push",
-    "releaser": "deploy hold_release hold_set override_delete override_put release_create release_rollback rollback",
+    "releaser": "deploy hold_release hold_set override_delete override_put panic_release panic_set release_create release_rollback "
+                "rollback rollout_abort rollout_advance rollout_pause rollout_promote rollout_resume rollout_start rollout_template_put",
     "admin": "environment_put key_create key_list key_revoke",
 }
 

@@ -35,6 +35,7 @@ WRONG = {
     "POSITION": ([], ["x", "1.", ".1", "1.x", "-1.2", "1.2.3"]),
     "ROLE": ([5, [], {}, True, "", "king", "Admin"], []),
     "NAMES": ([5, {}, True, [], [5], ["Bad_"], "Bad_", [["a"]]], []),
+    "LIST": ([5, {}, "x", True], []),
     "UUID": ([], ["x", "0191", "0191f3a0-0000-7000-8000-00000000000Z"]),
 }
 
@@ -271,9 +272,13 @@ def test_lists_page_by_cursor(admin, world):
     """Every list that pages: small pages together are the same as large ones."""
     agent = world.served(1, 2, 3)
     world.release()
+    tried, rollout = world.rollout()
+    admin.op("rollout_abort", agent=tried, rollout=rollout, reason="x")
+    admin.op("rollout_start", agent=tried, environment="staging", version=2, reason="again")
     cases = [("agent_list", "agents", {}), ("version_list", "versions", {"agent": agent}),
              ("deployment_list", "deployments", {"agent": agent}), ("release_list", "releases", {}),
-             ("environment_get", "refs", {"environment": "staging"}), ("audit_list", "entries", {})]
+             ("environment_get", "refs", {"environment": "staging"}), ("audit_list", "entries", {}),
+             ("rollout_list", "rollouts", {"agent": tried}), ("rollout_get", "moves", {"agent": tried, "rollout": rollout})]
     paged = {op.name for op in table.operations().values() if op.param("limit")}
     assert paged == {name for name, _, _ in cases}
 
