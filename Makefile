@@ -4,7 +4,7 @@
 PREFIX ?= /usr/local
 BUILD := build
 
-.PHONY: build run test lint bench fuzz soak install clean help
+.PHONY: build run test lint bench fuzz simulate soak install clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -32,6 +32,9 @@ bench: ## figures, each beside a named peer in the same run; FIGURES="http push"
 fuzz: ## fuzz what reads bytes from outside; SECONDS_EACH=60
 	@tools/install-deps build test
 	@tools/fuzz $(or $(SECONDS_EACH),60)
+
+simulate: build ## the analysis's tables and traps through the real controller; RUNS=2000 SEED=1
+	@tests/simulate/check_simulations.py $(BUILD)/serin --runs $(or $(RUNS),2000) --seed $(or $(SEED),1)
 
 soak: ## the long forms of the proofs: hours; see tools/soak
 	@tools/soak

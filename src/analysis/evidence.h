@@ -48,6 +48,10 @@ DEFINE_CLEANUP(struct evidence *, evidence_free)
 
 /* Takes in an outcome. Always safe: what cannot count is left out and counted (evidence_left_out()). 0, or NO_MEMORY with nothing changed. */
 int evidence_add(struct evidence *evidence, const struct observation *observation) MUST_CHECK;
+/* Takes in `count` outcomes (at most STRANGERS_MAX) that are all alike, of as many different units of which no other outcome ever comes: the same evidence, without
+ * remembering who they were, so no set of units grows. For simulations, whose users may be without number; `unit` is not looked at. */
+#define STRANGERS_MAX (INT64_C(1) << 20)
+void evidence_add_strangers(struct evidence *evidence, const struct observation *observation, int64_t count);
 /* Ends the tick; `now` in microseconds, taken as the last one when it goes back. */
 void evidence_tick(struct evidence *evidence, int64_t now);
 /* The rollout has come to another step: a tick, a restart snapshot, and evidence to go on from nothing. Steps only go up. */

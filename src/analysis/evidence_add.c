@@ -16,10 +16,15 @@ struct intake {
     struct unit *unit;
     int64_t *harm, *go_on;           /* `go_on` NULL: it does not count there */
     const struct channel_bets *bets; /* NULL: nobody to compare with */
+    int64_t count;                   /* so many of the kind */
 };
 
 static void count_one(int64_t *counter) {
     *counter = sum_add(*counter, 1);
+}
+
+static void count(const struct intake *intake, int64_t *counter) {
+    *counter = sum_add(*counter, intake->count);
 }
 
 static bool bit_of(unsigned bits, size_t m) {
@@ -37,7 +42,7 @@ static void enter_step(struct intake *intake) {
     unit->step = intake->seen->stage & 31;
     unit->in_step = 0;
     unit->candidate = intake->seen->candidate;
-    if (intake->go_on) count_one(&intake->go_on[intake->seen->candidate ? 0 : 1]);
+    if (intake->go_on) count(intake, &intake->go_on[intake->seen->candidate ? 0 : 1]);
 }
 
 /* Marks the unit as met; an outcome for an earlier step than its latest changes nothing but the arms it was ever in. */
@@ -45,11 +50,11 @@ static void meet(struct intake *intake) {
     struct unit *unit = intake->unit;
     int64_t *seen = intake->evidence->seen;
     bool candidate = intake->seen->candidate, is_first = is_new(unit);
-    if (is_first) count_one(&seen[seen_first(intake->seen->stage, candidate)]);
+    if (is_first) count(intake, &seen[seen_first(intake->seen->stage, candidate)]);
     if (is_first || intake->seen->stage > unit->step) enter_step(intake);
     if (candidate ? unit->was_candidate : unit->was_stable) return;
-    count_one(&seen[SEEN_UNITS + candidate]);
-    if (candidate) count_one(&intake->harm[0]);
+    count(intake, &seen[SEEN_UNITS + candidate]);
+    if (candidate) count(intake, &intake->harm[0]);
     if (candidate)
         unit->was_candidate = 1;
     else
@@ -81,13 +86,13 @@ static void take_event(struct intake *intake, size_t m) {
     bool candidate = intake->seen->candidate;
     struct firsts firsts = take_firsts(intake, m);
     if (firsts.in_rollout) {
-        count_one(&intake->evidence->seen[metric->seen + candidate]);
-        if (candidate) count_one(&intake->harm[metric->harm]);
-        count_one(&intake->harm[metric->harm + 1 + intake->seen->stage]);
+        count(intake, &intake->evidence->seen[metric->seen + candidate]);
+        if (candidate) count(intake, &intake->harm[metric->harm]);
+        count(intake, &intake->harm[metric->harm + 1 + intake->seen->stage]);
     }
     if (firsts.in_step) {
-        if (candidate) count_one(&intake->go_on[metric->go_on]);
-        count_one(&intake->go_on[metric->go_on + 1]);
+        if (candidate) count(intake, &intake->go_on[metric->go_on]);
+        count(intake, &intake->go_on[metric->go_on + 1]);
     }
 }
 
@@ -98,10 +103,9 @@ struct badness {
     double of[DIRECTIONS];
 };
 
-static void add_logs(int64_t *row, const struct wager *wager, bool candidate, double badness) {
-    int64_t logs[BETS];
-    wager_logs(wager, candidate, badness, logs);
-    sums_add(row, logs, BETS);
+static void add_logs(const struct intake *intake, int64_t *row, const int64_t logs[BETS]) {
+    for (size_t k = 0; k < BETS; k++)
+        row[k] = sum_add(row[k], intake->count * logs[k]);
 }
 
 static void bet(const struct intake *intake, size_t c, enum direction d, const struct badness *badness) {
@@ -111,17 +115,20 @@ static void bet(const struct intake *intake, size_t c, enum direction d, const s
     int64_t *row = (d == HARM ? intake->harm + layout->harm_bets : intake->go_on + layout->go_on_bets) + c * BETS;
     enum channel_kind kind = layout->channels[c].kind;
     if (kind == CHANNEL_P95 || kind == CHANNEL_P99)
-        sums_add(row, bets->logs[d][candidate][badness->of[d] > 0], BETS);
-    else
-        add_logs(row, &bets->wagers[d], candidate, badness->of[d]);
+        add_logs(intake, row, bets->logs[d][candidate][badness->of[d] > 0]);
+    else {
+        int64_t logs[BETS];
+        wager_logs(&bets->wagers[d], candidate, badness->of[d], logs);
+        add_logs(intake, row, logs);
+    }
 }
 
 /* Bets on the badness, and lets stable's have its part in later centres. */
 static void take_badness(const struct intake *intake, size_t c, struct firsts firsts, const struct badness *badness) {
     if (firsts.in_rollout && !intake->seen->candidate) {
         int64_t *known = intake->evidence->seen + intake->evidence->layout.seen_channels + 2 * c;
-        count_one(&known[0]);
-        known[1] = sum_add(known[1], (int64_t)(badness->of[HARM] * BET_QUANTA + 0.5));
+        count(intake, &known[0]);
+        known[1] = sum_add(known[1], intake->count * (int64_t)(badness->of[HARM] * BET_QUANTA + 0.5));
     }
     if (!intake->bets) return;
     if (firsts.in_rollout) bet(intake, c, HARM, badness);
@@ -134,8 +141,8 @@ static void take_score(struct intake *intake, size_t m, double score) {
     double badness = metric->lower_is_better ? score : 1 - score;
     if (firsts.in_rollout) {
         int64_t *figures = intake->evidence->seen + metric->seen + (size_t)2 * intake->seen->candidate;
-        count_one(&figures[0]);
-        figures[1] = sum_add(figures[1], (int64_t)(score * BET_QUANTA + 0.5));
+        count(intake, &figures[0]);
+        figures[1] = sum_add(figures[1], intake->count * (int64_t)(score * BET_QUANTA + 0.5));
     }
     take_badness(intake, metric->channel, firsts, &(struct badness){{badness, badness}});
 }
@@ -169,8 +176,8 @@ static void take_size(struct intake *intake, size_t m, double size) {
     bool candidate = intake->seen->candidate;
     double log_size = log(size);
     if (firsts.in_rollout)
-        sketch_add(&intake->evidence->sizes[metric->sketch].arms[candidate],
-                   size > 0 ? sketch_place_of_log(log_size) : 0);
+        sketch_add_many(&intake->evidence->sizes[metric->sketch].arms[candidate],
+                        size > 0 ? sketch_place_of_log(log_size) : 0, intake->count);
     if (!intake->evidence->channels[metric->channel].open) return;
     struct compared compared[DIRECTIONS];
     for (enum direction d = HARM; d < DIRECTIONS; d++) {
@@ -193,7 +200,7 @@ static void take_value(struct intake *intake, size_t m) {
     struct evidence *evidence = intake->evidence;
     double value = intake->seen->values[m];
     if (!value_counts(&evidence->layout.metrics[m], value))
-        count_one(&evidence->seen[SEEN_REFUSED]);
+        count(intake, &evidence->seen[SEEN_REFUSED]);
     else if (evidence->layout.metrics[m].kind == METRIC_SCORE)
         take_score(intake, m, value);
     else
@@ -210,6 +217,19 @@ static void take_metrics(struct intake *intake) {
         take_value(intake, (size_t)__builtin_ctz(bits));
 }
 
+/* The unit is known, and the row of harm. */
+static void take_in(struct intake *intake) {
+    struct evidence *evidence = intake->evidence;
+    size_t stage = intake->seen->stage;
+    if (stage == evidence->step) {
+        intake->go_on = ring_row(&evidence->go_on_ring, evidence->go_on, intake->seen->at);
+        if (!intake->go_on) count(intake, &evidence->seen[SEEN_LATE]);
+    }
+    if (layout_compares(&evidence->layout, stage)) intake->bets = evidence_bets(evidence, stage);
+    meet(intake);
+    take_metrics(intake);
+}
+
 static int refuse(struct evidence *evidence) {
     count_one(&evidence->seen[SEEN_REFUSED]);
     return 0;
@@ -220,7 +240,7 @@ int evidence_add(struct evidence *evidence, const struct observation *observatio
     if (stage > evidence->step) return refuse(evidence);
     int64_t *harm = ring_row(&evidence->harm_ring, evidence->harm, observation->at);
     if (!harm) return refuse(evidence);
-    struct intake intake = {.evidence = evidence, .seen = observation, .harm = harm};
+    struct intake intake = {.evidence = evidence, .seen = observation, .harm = harm, .count = 1};
     int r = units_put(&evidence->units, observation->unit, &intake.unit);
     if (r < 0) return r;
     if (r == UNITS_NOT_ELIGIBLE) {
@@ -228,12 +248,17 @@ int evidence_add(struct evidence *evidence, const struct observation *observatio
         return 0;
     }
     if (contradicts(intake.unit, observation)) return refuse(evidence);
-    if (stage == evidence->step) {
-        intake.go_on = ring_row(&evidence->go_on_ring, evidence->go_on, observation->at);
-        if (!intake.go_on) count_one(&evidence->seen[SEEN_LATE]);
-    }
-    if (layout_compares(&evidence->layout, stage)) intake.bets = evidence_bets(evidence, stage);
-    meet(&intake);
-    take_metrics(&intake);
+    take_in(&intake);
     return 0;
+}
+
+void evidence_add_strangers(struct evidence *evidence, const struct observation *observation, int64_t count) {
+    struct unit unit = {0};
+    struct intake intake = {.evidence = evidence, .seen = observation, .unit = &unit, .count = count};
+    intake.harm = ring_row(&evidence->harm_ring, evidence->harm, observation->at);
+    if (count <= 0) return;
+    if (observation->stage > evidence->step || !intake.harm || count > STRANGERS_MAX)
+        evidence->seen[SEEN_REFUSED] = sum_add(evidence->seen[SEEN_REFUSED], count);
+    else
+        take_in(&intake);
 }

@@ -14,7 +14,6 @@
 
 #define HARM_POINTS 8
 #define GO_ON_POINTS 6
-#define POINTS_MAX 18
 #define SPLIT_KAPPA 1000.0
 
 double log_sum_exp(const double *a, size_t count) {
@@ -31,16 +30,28 @@ static double log_mean_exp(const double *a, size_t count) {
     return log_sum_exp(a, count) - log((double)count);
 }
 
+/* Powers written out: 20^(k/7) and 6^(k/5). */
+static const double harm_factors[HARM_POINTS] = {0x1p+0,
+                                                 0x1.88bc92d6cd545p+0,
+                                                 0x1.2d41064cea44cp+1,
+                                                 0x1.ce297a3242c8cp+1,
+                                                 0x1.6281f955121c6p+2,
+                                                 0x1.0fee144a79b25p+3,
+                                                 0x1.a12cdde2e3bdp+3,
+                                                 0x1.4p+4};
+static const double go_on_factors[GO_ON_POINTS] = {
+    0x1p+0, 0x1.6e53fd5cef2aap+0, 0x1.061a22020070ep+1, 0x1.770f5a7edd25bp+1, 0x1.0c59804705d3bp+2, 0x1.8p+2};
+
 /* 0.2 to 4 in equal factors. */
-static void harm_grid(double ret[HARM_POINTS]) {
+static void harm_grid(double ret[GRID_MAX]) {
     for (size_t k = 0; k < HARM_POINTS; k++)
-        ret[k] = 0.2 * pow(20, (double)k / (HARM_POINTS - 1));
+        ret[k] = 0.2 * harm_factors[k];
 }
 
 /* -0.25 to -1.5 in equal factors; a margin below 1.5 needs alternatives nearer to it, or all of them lie below ratio 1. */
-static void go_on_grid(double scale, double ret[GO_ON_POINTS]) {
+static void go_on_grid(double scale, double ret[GRID_MAX]) {
     for (size_t k = 0; k < GO_ON_POINTS; k++)
-        ret[k] = -0.25 * scale * pow(6, (double)k / (GO_ON_POINTS - 1));
+        ret[k] = -0.25 * scale * go_on_factors[k];
 }
 
 static double ratio_scale(double ratio) {
@@ -57,23 +68,56 @@ double ratio_likelihood(const struct ratio_counts *counts, double log_ratio) {
     return likelihood;
 }
 
-static double ratio_log(const struct ratio_counts *counts, double ratio, const double *grid, size_t points) {
-    double a[POINTS_MAX], boundary = log(ratio), at_boundary = ratio_likelihood(counts, boundary);
-    for (size_t k = 0; k < points; k++)
-        a[k] = ratio_likelihood(counts, boundary + grid[k]) - at_boundary;
-    return log_mean_exp(a, points);
+/* The grid of a direction, for a boundary; how many points. */
+static size_t grid_of(enum test_direction direction, double ratio, double ret[GRID_MAX]) {
+    if (direction == TEST_HARM)
+        harm_grid(ret);
+    else
+        go_on_grid(ratio_scale(ratio), ret);
+    return direction == TEST_HARM ? HARM_POINTS : GO_ON_POINTS;
+}
+
+void ratio_table_init(struct ratio_table *table, enum test_direction direction, double ratio, const double *shares,
+                      size_t stage_count) {
+    double boundary = log(ratio);
+    *table = (struct ratio_table){.stage_count = stage_count};
+    table->points = grid_of(direction, ratio, table->gain);
+    for (size_t j = 0; j < stage_count; j++)
+        for (size_t k = 0; k < table->points; k++)
+            table->cost[j][k] =
+                log1p(shares[j] * expm1(boundary + table->gain[k])) - log1p(shares[j] * expm1(boundary));
+}
+
+double ratio_table_log(const struct ratio_table *table, int64_t candidate, const int64_t *events) {
+    double a[GRID_MAX];
+    for (size_t k = 0; k < table->points; k++)
+        a[k] = (double)candidate * table->gain[k];
+    for (size_t j = 0; j < table->stage_count; j++) {
+        if (events[j] <= 0) continue;
+        for (size_t k = 0; k < table->points; k++)
+            a[k] -= (double)events[j] * table->cost[j][k];
+    }
+    return log_mean_exp(a, table->points);
+}
+
+static double ratio_log(const struct ratio_counts *counts, enum test_direction direction, double ratio) {
+    struct ratio_table table;
+    double shares[ROLLOUT_STEPS_MAX];
+    int64_t events[ROLLOUT_STEPS_MAX];
+    for (size_t j = 0; j < counts->stage_count; j++) {
+        shares[j] = counts->stages[j].share;
+        events[j] = counts->stages[j].events;
+    }
+    ratio_table_init(&table, direction, ratio, shares, counts->stage_count);
+    return ratio_table_log(&table, counts->candidate, events);
 }
 
 double ratio_harm(const struct ratio_counts *counts, double ratio) {
-    double grid[HARM_POINTS];
-    harm_grid(grid);
-    return ratio_log(counts, ratio, grid, HARM_POINTS);
+    return ratio_log(counts, TEST_HARM, ratio);
 }
 
 double ratio_go_on(const struct ratio_counts *counts, double ratio) {
-    double grid[GO_ON_POINTS];
-    go_on_grid(ratio_scale(ratio), grid);
-    return ratio_log(counts, ratio, grid, GO_ON_POINTS);
+    return ratio_log(counts, TEST_GO_ON, ratio);
 }
 
 /* ---- K0 ---- */
@@ -85,25 +129,35 @@ static double alternative(double rate, double shift) {
     return rate < 0.5 ? 0.5 : (1 + rate) / 2;
 }
 
-static double rate_log(int64_t events, int64_t units, double rate, const double *grid, size_t points) {
-    double a[POINTS_MAX], bad = (double)events, good = units > events ? (double)units - bad : 0;
-    for (size_t k = 0; k < points; k++) {
+void rate_table_init(struct rate_table *table, enum test_direction direction, double rate) {
+    double grid[GRID_MAX];
+    *table = (struct rate_table){.points = grid_of(direction, HUGE_VAL, grid)};
+    for (size_t k = 0; k < table->points; k++) {
         double other = alternative(rate, grid[k]);
-        a[k] = bad * log(other / rate) + good * (log1p(-other) - log1p(-rate));
+        table->bad[k] = log(other / rate);
+        table->good[k] = log1p(-other) - log1p(-rate);
     }
-    return log_mean_exp(a, points);
+}
+
+double rate_table_log(const struct rate_table *table, int64_t events, int64_t units) {
+    double a[GRID_MAX], bad = (double)events, good = units > events ? (double)units - bad : 0;
+    for (size_t k = 0; k < table->points; k++)
+        a[k] = bad * table->bad[k] + good * table->good[k];
+    return log_mean_exp(a, table->points);
+}
+
+static double rate_log(int64_t events, int64_t units, enum test_direction direction, double rate) {
+    struct rate_table table;
+    rate_table_init(&table, direction, rate);
+    return rate_table_log(&table, events, units);
 }
 
 double rate_harm(int64_t events, int64_t units, double rate) {
-    double grid[HARM_POINTS];
-    harm_grid(grid);
-    return rate_log(events, units, rate, grid, HARM_POINTS);
+    return rate_log(events, units, TEST_HARM, rate);
 }
 
 double rate_go_on(int64_t events, int64_t units, double rate) {
-    double grid[GO_ON_POINTS];
-    go_on_grid(1, grid);
-    return rate_log(events, units, rate, grid, GO_ON_POINTS);
+    return rate_log(events, units, TEST_GO_ON, rate);
 }
 
 double event_harm(double ratio, double rate) {
@@ -158,7 +212,7 @@ double split_log(const struct arm_counts *stages, size_t count) {
 
 double split_grid_log(const struct arm_counts *stages, size_t count) {
     static const double tilts[] = {0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5};
-    double grid[POINTS_MAX];
+    double grid[2 * ARRAY_LEN(tilts)];
     for (size_t k = 0; k < ARRAY_LEN(tilts); k++) {
         grid[2 * k] = tilts[k];
         grid[2 * k + 1] = -tilts[k];
@@ -170,7 +224,10 @@ double split_grid_log(const struct arm_counts *stages, size_t count) {
         counts.stages[counts.stage_count++] =
             (struct stage_events){stages[j].share, stages[j].candidate + stages[j].stable};
     }
-    return ratio_log(&counts, 1, grid, 2 * ARRAY_LEN(tilts));
+    double a[2 * ARRAY_LEN(tilts)];
+    for (size_t k = 0; k < ARRAY_LEN(grid); k++)
+        a[k] = ratio_likelihood(&counts, grid[k]);
+    return log_mean_exp(a, ARRAY_LEN(grid));
 }
 
 /* ---- the plain rule ---- */

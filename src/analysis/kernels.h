@@ -41,11 +41,32 @@ double ratio_harm(const struct ratio_counts *counts, double ratio);
 /* Against "ratio >= `ratio`": six alternatives below, drawn in when the margin is less than 1.5. */
 double ratio_go_on(const struct ratio_counts *counts, double ratio);
 
+/* The same two with what depends on plan and shares alone reckoned beforehand: a look then costs no logarithm but the last. ratio_harm() and
+ * ratio_go_on() make such a table and ask it, so both ways give the same bits. */
+#define GRID_MAX 8
+enum test_direction { TEST_HARM, TEST_GO_ON };
+struct ratio_table {
+    size_t points, stage_count;
+    double gain[GRID_MAX];                    /* of an event of the candidate */
+    double cost[ROLLOUT_STEPS_MAX][GRID_MAX]; /* of any event in the stage */
+};
+void ratio_table_init(struct ratio_table *table, enum test_direction direction, double ratio, const double *shares,
+                      size_t stage_count);
+/* `events[j]` of both arms in stage j. */
+double ratio_table_log(const struct ratio_table *table, int64_t candidate, const int64_t *events);
+
 /* ---- K0: one rate against a fixed one (section 2.2) ---- */
 
 /* `events` units of `units` candidate units had the event; more events than units count as all of them. `rate` in (0, 1). */
 double rate_harm(int64_t events, int64_t units, double rate);  /* against "the rate is at most `rate`" */
 double rate_go_on(int64_t events, int64_t units, double rate); /* against "the rate is at least `rate`" */
+
+struct rate_table {
+    size_t points;
+    double bad[GRID_MAX], good[GRID_MAX];
+};
+void rate_table_init(struct rate_table *table, enum test_direction direction, double rate);
+double rate_table_log(const struct rate_table *table, int64_t events, int64_t units);
 
 /* Both tests of a metric that counts events, with a floor under the stable rate. "At most r times max(stable, floor)" is a union of two hypotheses: both must
  * be refuted, and the smaller e-value does that. "At least …" is their intersection: the average of the two does. */

@@ -26,9 +26,13 @@ double sketch_value(size_t place) {
     return 2 * exp(index * SKETCH_LOG_GAMMA) / (exp(SKETCH_LOG_GAMMA) + 1);
 }
 
+void sketch_add_many(struct sketch *sketch, size_t place, int64_t count) {
+    sketch->counts[place] = sum_add(sketch->counts[place], count);
+    sketch->total = sum_add(sketch->total, count);
+}
+
 void sketch_add(struct sketch *sketch, size_t place) {
-    sketch->counts[place] = sum_add(sketch->counts[place], 1);
-    sketch->total = sum_add(sketch->total, 1);
+    sketch_add_many(sketch, place, 1);
 }
 
 void sketch_merge(struct sketch *sketch, const struct sketch *more) {

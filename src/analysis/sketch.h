@@ -34,6 +34,7 @@ double sketch_value(size_t place);
 double sketch_index(double value);
 
 void sketch_add(struct sketch *sketch, size_t place);
+void sketch_add_many(struct sketch *sketch, size_t place, int64_t count);
 void sketch_merge(struct sketch *sketch, const struct sketch *more);
 
 /* The place of the q-quantile: the first with at least q of all counts at or before it. 0 for an empty sketch. */

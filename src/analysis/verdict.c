@@ -19,6 +19,7 @@ struct judging {
     const struct evidence *evidence;
     size_t step;
     bool own_step; /* the evidence to go on is of this step */
+    bool figures;  /* those that no rule needs, too */
 };
 
 const char *verdict_outcome_name(enum verdict_outcome outcome) {
@@ -51,19 +52,40 @@ static struct ratio_counts harm_counts(const struct judging *judging, size_t m, 
     return counts;
 }
 
+/* What the tests of one event metric have in common, over all copies. */
+struct event_tests {
+    struct ratio_table ratio;
+    struct rate_table rate;
+    bool has_rate, never; /* never: no rate is past the floor */
+};
+
 /* The test of one rate has a say only when there is a floor: without one "max(stable, floor)" is stable. */
 static bool tests_rate(double boundary) {
     return boundary > 0 && boundary < RATE_NEARLY_ALL;
 }
 
-static double event_harm_since(const struct judging *judging, size_t m, const int64_t *before) {
+static void event_tests_init(const struct judging *judging, size_t m, struct event_tests *ret) {
     const struct metric *metric = &judging->plan->metrics[m];
-    struct ratio_counts counts = harm_counts(judging, m, before);
-    double ratio = ratio_harm(&counts, metric->harm), boundary = metric->harm * metric->harm_floor;
-    if (boundary >= RATE_NEARLY_ALL) return -INFINITY; /* no rate is past the floor */
-    if (!tests_rate(boundary)) return ratio;
-    int64_t units = since(judging->evidence->harm, before, 0);
-    return event_harm(ratio, rate_harm(counts.candidate, units, boundary));
+    double boundary = metric->harm * metric->harm_floor;
+    ret->never = boundary >= RATE_NEARLY_ALL;
+    ret->has_rate = tests_rate(boundary);
+    /* No event is of a step to come. */
+    ratio_table_init(&ret->ratio, TEST_HARM, metric->harm, judging->evidence->layout.share,
+                     judging->evidence->step + 1);
+    if (ret->has_rate) rate_table_init(&ret->rate, TEST_HARM, boundary);
+}
+
+static double event_harm_since(const struct judging *judging, size_t m, const struct event_tests *tests,
+                               const int64_t *before) {
+    const int64_t *harm = judging->evidence->harm;
+    size_t at = judging->evidence->layout.metrics[m].harm;
+    int64_t events[ROLLOUT_STEPS_MAX];
+    if (tests->never) return -INFINITY;
+    for (size_t s = 0; s < tests->ratio.stage_count; s++)
+        events[s] = since(harm, before, at + 1 + s);
+    double ratio = ratio_table_log(&tests->ratio, since(harm, before, at), events);
+    if (!tests->has_rate) return ratio;
+    return event_harm(ratio, rate_table_log(&tests->rate, since(harm, before, at), since(harm, before, 0)));
 }
 
 static double value_harm_since(const struct judging *judging, size_t m, const int64_t *before) {
@@ -77,18 +99,19 @@ static double value_harm_since(const struct judging *judging, size_t m, const in
     return log_sum_exp(a, metric->channel_count) - log((double)metric->channel_count);
 }
 
-static double harm_since(const struct judging *judging, size_t m, const int64_t *before) {
-    return judging->plan->metrics[m].kind == METRIC_EVENT ? event_harm_since(judging, m, before)
-                                                          : value_harm_since(judging, m, before);
-}
-
 /* The mixture over the copy from the start, those from each snapshot, and those that have not started. */
 static double harm_with_restarts(const struct judging *judging, size_t m) {
     const struct restarts *restarts = &judging->evidence->restarts;
+    bool is_event = judging->plan->metrics[m].kind == METRIC_EVENT;
+    struct event_tests tests;
     double a[RESTARTS_MAX + 2];
-    a[0] = log(restart_weight(0)) + harm_since(judging, m, NULL);
-    for (size_t i = 0; i < restarts->count; i++)
-        a[1 + i] = log(restart_weight(restarts->index[i])) + harm_since(judging, m, restart_row(judging->evidence, i));
+    if (is_event) event_tests_init(judging, m, &tests);
+    for (size_t i = 0; i <= restarts->count; i++) {
+        const int64_t *before = i ? restart_row(judging->evidence, i - 1) : NULL;
+        double weight = restart_weight(i ? restarts->index[i - 1] : 0);
+        a[i] = log(weight) +
+               (is_event ? event_harm_since(judging, m, &tests, before) : value_harm_since(judging, m, before));
+    }
     a[1 + restarts->count] = log(restart_rest(restarts->started));
     return log_sum_exp(a, restarts->count + 2);
 }
@@ -143,14 +166,17 @@ static struct arm_figures score_figures(const struct evidence *evidence, size_t 
     return (struct arm_figures){figures[0], 0, mean, NAN, NAN, NAN};
 }
 
-static struct arm_figures size_figures(const struct evidence *evidence, size_t m, unsigned arm) {
+static struct arm_figures size_figures(const struct judging *judging, size_t m, unsigned arm) {
+    const struct evidence *evidence = judging->evidence;
     const struct sketch *sketch = &evidence->sizes[evidence->layout.metrics[m].sketch].arms[arm];
-    return (struct arm_figures){sketch->total,
-                                0,
-                                sketch_mean(sketch),
-                                sketch_quantile(sketch, 0.5),
-                                sketch_quantile(sketch, 0.95),
-                                sketch_quantile(sketch, 0.99)};
+    struct arm_figures figures = {sketch->total, 0, NAN, NAN, NAN, NAN};
+    if (judging->figures || judging->plan->judge == JUDGE_RATIO || judging->plan->metrics[m].limit > 0)
+        figures.mean = sketch_mean(sketch);
+    if (!judging->figures) return figures;
+    figures.p50 = sketch_quantile(sketch, 0.5);
+    figures.p95 = sketch_quantile(sketch, 0.95);
+    figures.p99 = sketch_quantile(sketch, 0.99);
+    return figures;
 }
 
 static struct arm_figures figures_of(const struct judging *judging, size_t m, unsigned arm) {
@@ -162,7 +188,7 @@ static struct arm_figures figures_of(const struct judging *judging, size_t m, un
     case METRIC_SIZE:
         break;
     }
-    return size_figures(judging->evidence, m, arm);
+    return size_figures(judging, m, arm);
 }
 
 /* Each arm's bounds hold with alpha / 2 to spare, so their difference holds with alpha. */
@@ -197,7 +223,7 @@ static bool is_past_limit(const struct metric *metric, const struct arm_figures 
 static void judge_metric(const struct judging *judging, size_t m, struct metric_verdict *ret) {
     const struct metric *metric = &judging->plan->metrics[m];
     *ret = (struct metric_verdict){.candidate = figures_of(judging, m, 1), .stable = figures_of(judging, m, 0)};
-    ret->compared = compare(judging, m, ret);
+    ret->compared = judging->figures ? compare(judging, m, ret) : (struct interval){NAN, NAN, NAN};
     ret->past_limit = is_past_limit(metric, &ret->candidate);
     int64_t enough = metric->kind == METRIC_EVENT ? judging->evidence->harm[judging->evidence->layout.metrics[m].harm]
                                                   : ret->candidate.units;
@@ -260,19 +286,33 @@ static enum verdict_outcome decide_by_evidence(const struct judging *judging, co
 
 /* ---- the plain rule ---- */
 
-static enum plain_answer plain_answer_of(const struct metric *metric, const struct metric_verdict *figures) {
-    if (metric->kind == METRIC_SCORE && !metric->lower_is_better)
-        return plain_rule(1 - figures->candidate.mean, 1 - figures->stable.mean);
-    return plain_rule(figures->candidate.mean, figures->stable.mean);
+/* The plan's two numbers; a plan made by hand may leave them out. */
+static enum plain_answer plain_answer_of(const struct rollout_plan *plan, size_t m,
+                                         const struct metric_verdict *figures) {
+    const struct metric *metric = &plan->metrics[m];
+    double candidate = figures->candidate.mean, stable = figures->stable.mean;
+    if (metric->kind == METRIC_SCORE && !metric->lower_is_better) {
+        candidate = 1 - candidate;
+        stable = 1 - stable;
+    }
+    if (!(plan->ratio.roll_back > 0)) return plain_rule(candidate, stable);
+    if (isnan(candidate) || isnan(stable)) return PLAIN_WAIT;
+    if (candidate > plan->ratio.roll_back * stable) return PLAIN_ROLL_BACK;
+    return candidate <= plan->ratio.go_on * stable ? PLAIN_GO_ON : PLAIN_WAIT;
+}
+
+static bool has_units_for_ratio(const struct judging *judging, const struct verdict *verdict) {
+    int64_t of_step = judging->plan->steps[judging->step].min_units, of_rule = judging->plan->ratio.min_units;
+    int64_t least = of_step > of_rule ? of_step : of_rule;
+    return verdict->step_units >= (least > 0 ? least : 1);
 }
 
 static enum verdict_outcome decide_by_ratio(const struct judging *judging, struct verdict *verdict) {
-    int64_t least = judging->plan->steps[judging->step].min_units;
-    if (verdict->step_units < (least > 0 ? least : 1)) return VERDICT_GOING_ON;
+    if (!has_units_for_ratio(judging, verdict)) return VERDICT_GOING_ON;
     if (!layout_compares(&judging->evidence->layout, judging->step)) return VERDICT_PASS;
     bool all_go_on = true;
     for (size_t m = 0; m < verdict->metric_count; m++) {
-        enum plain_answer answer = plain_answer_of(&judging->plan->metrics[m], &verdict->metrics[m]);
+        enum plain_answer answer = plain_answer_of(judging->plan, m, &verdict->metrics[m]);
         all_go_on = all_go_on && answer == PLAIN_GO_ON;
         if (answer != PLAIN_ROLL_BACK) continue;
         verdict->metric = m;
@@ -281,9 +321,9 @@ static enum verdict_outcome decide_by_ratio(const struct judging *judging, struc
     return all_go_on ? VERDICT_PASS : VERDICT_GOING_ON;
 }
 
-void analysis_judge(const struct rollout_plan *plan, const struct evidence *evidence, size_t step,
-                    struct verdict *ret) {
-    struct judging judging = {plan, evidence, step, step == evidence->step};
+static void judge(const struct rollout_plan *plan, const struct evidence *evidence, size_t step, bool figures,
+                  struct verdict *ret) {
+    struct judging judging = {plan, evidence, step, step == evidence->step, figures};
     *ret = (struct verdict){.metric_count = evidence->layout.metric_count};
     if (step >= evidence->layout.steps) return;
     ret->units = evidence->seen[SEEN_UNITS + 1];
@@ -296,4 +336,14 @@ void analysis_judge(const struct rollout_plan *plan, const struct evidence *evid
         ret->outcome = VERDICT_HARM;
     else
         ret->outcome = plan->judge == JUDGE_RATIO ? decide_by_ratio(&judging, ret) : decide_by_evidence(&judging, ret);
+}
+
+void analysis_judge(const struct rollout_plan *plan, const struct evidence *evidence, size_t step,
+                    struct verdict *ret) {
+    judge(plan, evidence, step, true, ret);
+}
+
+void analysis_judge_quick(const struct rollout_plan *plan, const struct evidence *evidence, size_t step,
+                          struct verdict *ret) {
+    judge(plan, evidence, step, false, ret);
 }

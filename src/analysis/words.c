@@ -70,7 +70,8 @@ static void add_harm(struct str *out, const struct rollout_plan *plan, const str
     add_metric(out, plan, verdict, verdict->metric);
     str_printf(out, " after %lld units; ", (long long)verdict->units);
     if (plan->judge == JUDGE_RATIO) {
-        str_printf(out, "more than %g times stable by the plain rule", PLAIN_ROLL_BACK_RATIO);
+        str_printf(out, "more than %g times stable by the plain rule",
+                   plan->ratio.roll_back > 0 ? plan->ratio.roll_back : PLAIN_ROLL_BACK_RATIO);
         return;
     }
     str_add_text(out, "evidence ");

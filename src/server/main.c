@@ -75,6 +75,27 @@ static const struct cli_local locals[] = {
         .run = doctor_main,
     },
     {
+        .name = "simulate",
+        .summary = "Try a rollout in a described world",
+        .help = "Runs many rollouts by the real rules (the resolver's buckets, the analysis, the controller's "
+                "decisions) under a "
+                "clock of their own, in a world that a file describes, that is built in (--scenario), or that a few "
+                "options "
+                "make. Prints how often and how soon a rollout is promoted, rolled back or held, and beside it what "
+                "the plain "
+                "ratio rule would have done there.\n"
+                "\n"
+                "Use it to choose steps and margins before you trust them. The same seed gives the same runs "
+                "everywhere. The file "
+                "is JSON; the page about rollouts describes its members.",
+        .examples = "serin simulate --template careful --stable-error 0.02 --candidate-error 0.04 --per-second 20\n"
+                    "serin simulate world.json --runs 5000\n"
+                    "serin simulate --scenario t2 --json\n"
+                    "serin simulate --scenario trap-ramp --journal\n",
+        .options = &simulate_options,
+        .run = simulate_main,
+    },
+    {
         .name = "docs",
         .summary = "Print the reference of metrics, log events, errors, settings and operations",
         .help = "Prints a page of the reference as Markdown (openapi: as JSON), or writes all into a folder. It "

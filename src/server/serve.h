@@ -13,7 +13,8 @@ int rebuild_main(int argc, char **argv);
 int backup_main(int argc, char **argv);
 int restore_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
-extern const struct cli_options backup_options, restore_options, doctor_options, docs_options;
+int simulate_main(int argc, char **argv);
+extern const struct cli_options backup_options, restore_options, doctor_options, docs_options, simulate_options;
 /* Tells why settings were refused; the exit code. */
 int settings_refused(int r, const struct faults *faults, const struct err *err);
 /* Prints a reference page that comes from tables, or writes all into a folder. */
