@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/test_kit.h"
 
+#include "base/hash.h"
 #include "base/ticker.h"
 #include "controller/journal.h"
 
@@ -58,6 +59,7 @@ static void test_replay_is_the_same(void **state) {
     struct rollout_facts worlds[] = {facts_with_guard(GUARD_FINE, 0.1), facts_with_guard(GUARD_BAD, 0.7),
                                      facts_with_guard(GUARD_UNKNOWN, NAN), kit_facts()};
     worlds[3].ref_held = worlds[3].panic = true;
+    worlds[3].moved_at = START + 5;
     worlds[3].flow[1].unanswered_since = START;
     for (size_t i = 0; i < ARRAY_LEN(worlds); i++) {
         for (unsigned errors = 0; errors <= 60; errors += 30) {
@@ -67,6 +69,10 @@ static void test_replay_is_the_same(void **state) {
             assert_true(replayed_same(&again));
             assert_memory_equal(&again.entry.facts.flow, &worlds[i].flow, sizeof(worlds[i].flow));
             assert_int_equal(again.entry.facts.now, worlds[i].now);
+            assert_int_equal(again.entry.facts.step_at, worlds[i].step_at);
+            assert_int_equal(again.entry.facts.moved_at, worlds[i].moved_at);
+            assert_int_equal(again.entry.facts.ref_held, worlds[i].ref_held);
+            assert_int_equal(again.entry.facts.may_promote, worlds[i].may_promote);
             replayed_deinit(&again);
             written_deinit(&written);
         }
@@ -131,6 +137,22 @@ static void test_damage_is_refused(void **state) {
     written_deinit(&written);
 }
 
+/* The action, in two bytes where one does: the same number, and another text of it. */
+static void test_there_is_one_form(void **state) {
+    struct written written = write_down(60, facts_with_guard(GUARD_FINE, 0.1));
+    _cleanup_(str_deinit) struct str longer = STR_INIT;
+    struct journal_entry entry;
+    str_add(&longer, written.bytes.data, 3);
+    str_add_char(&longer, (char)(written.bytes.data[3] | 0x80));
+    str_add_char(&longer, 0);
+    str_add(&longer, written.bytes.data + 4, written.bytes.len - 8);
+    uint32_t crc = crc32_bytes(longer.data, longer.len);
+    for (size_t i = 0; i < 4; i++)
+        str_add_char(&longer, (char)(uint8_t)(crc >> 8 * i));
+    assert_int_equal(journal_read(&written.plan, str_slice(&longer), &entry, NULL), -ERR_INVALID);
+    written_deinit(&written);
+}
+
 static void test_another_plan_is_refused(void **state) {
     struct written written = write_down(60, facts_with_guard(GUARD_FINE, 0.1));
     struct replayed again;
@@ -167,9 +189,10 @@ static void test_when_memory_ends(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replay_is_the_same),      cmocka_unit_test(test_what_was_changed_is_found),
-        cmocka_unit_test(test_writing_what_was_read),   cmocka_unit_test(test_damage_is_refused),
-        cmocka_unit_test(test_another_plan_is_refused), cmocka_unit_test(test_when_memory_ends),
+        cmocka_unit_test(test_replay_is_the_same),    cmocka_unit_test(test_what_was_changed_is_found),
+        cmocka_unit_test(test_writing_what_was_read), cmocka_unit_test(test_damage_is_refused),
+        cmocka_unit_test(test_there_is_one_form),     cmocka_unit_test(test_another_plan_is_refused),
+        cmocka_unit_test(test_when_memory_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

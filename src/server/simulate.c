@@ -242,7 +242,7 @@ static int print_move(void *ctx, const struct rollout_plan *plan, const struct r
 
 static int print_journal(struct job *job, const struct world *world, struct err *err) {
     struct run_watcher watcher = {print_move, &job->out};
-    struct run_result result;
+    struct run_result result = {0};
     int r = simulate_run(world, JUDGE_EVIDENCE, job->options.seed, 0, &watcher, &result, err);
     if (r < 0) return r;
     str_printf(&job->out, "%s after %lld candidate units\n", fate_name(result.fate), (long long)result.units);
@@ -252,8 +252,8 @@ static int print_journal(struct job *job, const struct world *world, struct err 
 /* ---- the command ---- */
 
 static int run_world(struct job *job, const struct scenario *scenario, struct err *err) {
-    struct world world;
-    struct simulation done;
+    struct world world = {0};
+    struct simulation done = {0};
     int r = read_world(job, scenario, &world, err);
     if (r < 0) return r;
     if (job->values[JOURNAL]) return print_journal(job, &world, err);
