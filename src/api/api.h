@@ -6,6 +6,7 @@
 #ifndef SERIN_API_API_H
 #define SERIN_API_API_H
 
+#include "api/flow.h"
 #include "http/http.h"
 #include "ops/ops.h"
 
@@ -46,6 +47,8 @@ void api_serve(struct api *api, const struct http_server *server);
 void api_limit_keys(struct api *api, unsigned requests_per_key);
 /* Once a second, from one thread: silent streams get their comment; a snapshot that is behind is tried again. */
 void api_tick(struct api *api);
+/* When decisions were made under each rollout, in seconds of clock_monotonic_coarse(). */
+struct flow *api_flow(struct api *api);
 /* Begins the end: /readyz answers 503 and streams are ended. */
 void api_drain(struct api *api);
 

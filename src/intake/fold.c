@@ -427,7 +427,7 @@ static bool is_evidence(struct applying *applying, struct trial *trial, const st
         trial->counts.outside++;
         return false;
     }
-    if (outcome->reason != REASON_NOT_GIVEN && outcome->reason != REASON_ROLLOUT) {
+    if (outcome->reason != OUTCOME_REASON_NOT_GIVEN && outcome->reason != OUTCOME_REASON_ROLLOUT) {
         trial->counts.other_reasons++;
         return false;
     }

@@ -47,12 +47,12 @@ enum outcome_field {
 enum outcome_arm { ARM_UNKNOWN, ARM_STABLE, ARM_CANDIDATE };
 /* The decision's reason, as far as it matters here. */
 enum outcome_reason {
-    REASON_NOT_GIVEN,
-    REASON_DEPLOYED,
-    REASON_ROLLOUT,
-    REASON_OVERRIDE,
-    REASON_SESSION,
-    REASON_PANIC
+    OUTCOME_REASON_NOT_GIVEN,
+    OUTCOME_REASON_DEPLOYED,
+    OUTCOME_REASON_ROLLOUT,
+    OUTCOME_REASON_OVERRIDE,
+    OUTCOME_REASON_SESSION,
+    OUTCOME_REASON_PANIC
 };
 
 /* What many outcomes of a batch have in common. */

@@ -69,7 +69,7 @@ static void test_everything_comes_back(void **state) {
     assert_true(full.latency_ms == 812.25 && full.cost_usd == 0.001 && full.tool_errors == 2 && full.run != 0);
     assert_true(full.input_tokens == 10 && full.output_tokens == 20 && full.feedback_up);
     assert_int_equal(full.arm, ARM_CANDIDATE);
-    assert_int_equal(full.reason, REASON_ROLLOUT);
+    assert_int_equal(full.reason, OUTCOME_REASON_ROLLOUT);
     assert_int_equal(full.score_count, 2);
     assert_true(slice_equal_text(full.scores[0].name, "quality") && full.scores[0].value == 0.9);
     assert_true(slice_equal_text(full.scores[1].name, "tone") && full.scores[1].value == 1);

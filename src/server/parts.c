@@ -200,6 +200,15 @@ static int make_api(struct parts *parts, struct err *err) {
     return api_new(&api, &parts->api, err);
 }
 
+static int make_controller(struct parts *parts, struct err *err) {
+    struct evidence_keeper_options evidence = {
+        .intake = parts->intake, .flow = api_flow(parts->api), .clock = &clock_system};
+    int r = evidence_keeper_new(&evidence, &parts->evidence, err);
+    if (r < 0) return r;
+    struct controller_options controller = {.ops = &parts->ops, .source = evidence_keeper_source(parts->evidence)};
+    return controller_new(&controller, &parts->controller, err);
+}
+
 static unsigned worker_count(const struct config *config) {
     int64_t wished = config_int(config, SETTING_WORKERS);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -237,17 +246,20 @@ int parts_start(struct parts *parts, struct err *err) {
     if (!path) return err_no_memory(err);
     int r = parts_store(parts, keeper_finds_file(path), err);
     if (r == 0) r = make_api(parts, err);
+    if (r == 0) r = make_controller(parts, err);
     if (r == 0) r = make_keeper(parts, path, err);
     if (r == 0) r = keeper_begin(parts->keeper, err);
     if (r == 0) r = serve_http(parts, err);
     if (r == 0) r = keeper_start(parts->keeper, err);
-    return r;
+    return r == 0 ? controller_start(parts->controller, err) : r;
 }
 
 void parts_stop(struct parts *parts) {
     if (parts->api) api_drain(parts->api);
     if (parts->http) http_server_stop(parts->http, (unsigned)config_int(parts->config, SETTING_DRAIN_TIMEOUT) * 1000);
     if (parts->keeper) keeper_stop(parts->keeper);
+    controller_free(parts->controller);
+    evidence_keeper_free(parts->evidence);
     api_free(parts->api);
     intake_free(parts->intake);
     keeper_free(parts->keeper);

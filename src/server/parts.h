@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "config/config.h"
 #include "ops/ops.h"
+#include "server/evidence.h"
 #include "server/keeper.h"
 #include "server/systemd.h"
 
@@ -20,6 +21,8 @@ struct parts {
     struct ops ops;
     struct intake *intake;
     struct api *api;
+    struct evidence_keeper *evidence;
+    struct controller *controller;
     struct keeper *keeper;
     struct http_server *http;
 };

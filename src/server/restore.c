@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REASON_MAX 1000
+#define RESTORE_REASON_MAX 1000
 
 enum { FILE_NAME, REASON };
 static const struct cli_option items[] = {
@@ -61,8 +61,8 @@ static int check_names(const struct restore *restore, struct err *err) {
 }
 
 static int check_reason(const char *reason, struct err *err) {
-    if (!reason || (strlen(reason) <= REASON_MAX && utf8_valid(reason, strlen(reason)))) return 0;
-    int r = err_set(err, ERR_USAGE, "the reason must be UTF-8 and have at most %d bytes", REASON_MAX);
+    if (!reason || (strlen(reason) <= RESTORE_REASON_MAX && utf8_valid(reason, strlen(reason)))) return 0;
+    int r = err_set(err, ERR_USAGE, "the reason must be UTF-8 and have at most %d bytes", RESTORE_REASON_MAX);
     err_at(err, "--reason");
     return r;
 }

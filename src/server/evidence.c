@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The intake counts outcomes of each arm; that a count has grown since the tick before is news of that arm, and a decision after the last news begins a silence.
+ * Without open rollouts the intake is left alone: a tick is a row in its log.
+ */
+#include "server/evidence.h"
+
+#include "base/json.h"
+
+#include <string.h>
+
+#define SECOND INT64_C(1000000)
+
+struct kept {
+    char id[FOLD_ID_MAX + 1];
+    int64_t seq; /* of its start: its name in the flow of decisions */
+    int64_t outcomes[2];
+    struct arm_flow flow[2];
+    struct kept *next;
+};
+
+struct evidence_keeper {
+    struct evidence_keeper_options options;
+    struct kept *kept;
+};
+
+int evidence_keeper_new(const struct evidence_keeper_options *options, struct evidence_keeper **ret, struct err *err) {
+    struct evidence_keeper *keeper = calloc(1, sizeof(*keeper));
+    if (!keeper) return err_no_memory(err);
+    keeper->options = *options;
+    *ret = keeper;
+    return 0;
+}
+
+struct evidence_keeper *evidence_keeper_free(struct evidence_keeper *keeper) {
+    if (!keeper) return NULL;
+    for (struct kept *kept = keeper->kept, *next; kept; kept = next) {
+        next = kept->next;
+        free(kept);
+    }
+    free(keeper);
+    return NULL;
+}
+
+static struct kept **find(struct evidence_keeper *keeper, const char *id) {
+    struct kept **at = &keeper->kept;
+    while (*at && strcmp((*at)->id, id))
+        at = &(*at)->next;
+    return at;
+}
+
+/* ---- open, stage, close ---- */
+
+/* The share of the first step, which was in force from the start on, whatever is now. */
+static int first_share(const struct rollout *rollout, int32_t *ret, struct err *err) {
+    _cleanup_(json_decrefp) json_t *json = NULL;
+    _cleanup_(faults_deinit) struct faults faults = FAULTS_INIT;
+    _cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
+    struct rollout_plan plan;
+    int r = json_parse(rollout->plan, strlen(rollout->plan), JSON_DEPTH_MAX, &json, err);
+    if (r == 0) r = rollout_plan_parse(json, "", false, &arena, &plan, &faults, err);
+    if (r == 0) *ret = plan.steps[0].share;
+    return r;
+}
+
+static int keep(struct evidence_keeper *keeper, const struct rollout *rollout, struct err *err) {
+    struct kept **at = find(keeper, rollout->id);
+    if (*at) return 0;
+    struct kept *kept = calloc(1, sizeof(*kept));
+    if (!kept) return err_no_memory(err);
+    strncpy(kept->id, rollout->id, FOLD_ID_MAX);
+    kept->seq = rollout->seq;
+    *at = kept;
+    return 0;
+}
+
+static int open_rollout(void *ctx, const struct rollout *rollout, struct err *err) {
+    struct evidence_keeper *keeper = ctx;
+    struct fold_rollout opened = {
+        .id = rollout->id,
+        .agent = rollout->agent,
+        .environment = rollout->environment,
+        .candidate = rollout->candidate,
+        .stable = rollout->stable,
+        .plan = rollout->plan,
+        .at = rollout->created_at,
+    };
+    int r = first_share(rollout, &opened.share, err);
+    if (r == 0) r = keep(keeper, rollout, err);
+    return r == 0 ? intake_open(keeper->options.intake, &opened, err) : r;
+}
+
+static int stage_rollout(void *ctx, const struct rollout *rollout, struct err *err) {
+    struct evidence_keeper *keeper = ctx;
+    return intake_stage(keeper->options.intake, rollout->id, rollout->step, rollout->share, rollout->step_at, err);
+}
+
+static int close_rollout(void *ctx, const char *id, struct err *err) {
+    struct evidence_keeper *keeper = ctx;
+    struct kept **at = find(keeper, id), *kept = *at;
+    int r = intake_close(keeper->options.intake, id, err);
+    if (r < 0 || !kept) return r;
+    flow_forget(keeper->options.flow, kept->seq);
+    *at = kept->next;
+    free(kept);
+    return 0;
+}
+
+/* ---- ticks ---- */
+
+struct tick {
+    struct evidence_keeper *keeper;
+    int64_t now, second; /* the same moment: of the wall, and of the flow */
+    int (*each)(void *ctx, const struct evidence_seen *seen);
+    void *ctx;
+};
+
+static void follow_arm(const struct tick *tick, struct arm_flow *flow, int64_t *known, int64_t outcomes,
+                       int64_t decided) {
+    if (outcomes > *known) {
+        flow->outcome_at = tick->now;
+        flow->unanswered_since = 0;
+    }
+    *known = outcomes;
+    if (!decided) return;
+    flow->decision_at = tick->now - (tick->second - decided) * SECOND;
+    if (!flow->unanswered_since && flow->decision_at > flow->outcome_at) flow->unanswered_since = flow->decision_at;
+}
+
+/* On the intake's thread, while the controller's waits. */
+static int show(void *ctx, const struct fold_view *view) {
+    const struct tick *tick = ctx;
+    struct kept *kept = *find(tick->keeper, view->id);
+    int64_t decided[2];
+    if (!kept) return 0;
+    flow_last(tick->keeper->options.flow, kept->seq, decided);
+    for (int arm = 0; arm < 2; arm++)
+        follow_arm(tick, &kept->flow[arm], &kept->outcomes[arm], view->counts.outcomes[arm], decided[arm]);
+    struct evidence_seen seen = {.rollout = view->id, .judged = view->evidence};
+    memcpy(seen.flow, kept->flow, sizeof(seen.flow));
+    return tick->each(tick->ctx, &seen);
+}
+
+static int end_tick(void *ctx, int64_t now, int (*each)(void *each_ctx, const struct evidence_seen *seen),
+                    void *each_ctx, struct err *err) {
+    struct evidence_keeper *keeper = ctx;
+    if (!keeper->kept) return 0;
+    struct tick tick = {.keeper = keeper, .now = now, .each = each, .ctx = each_ctx};
+    tick.second = clock_monotonic_coarse(keeper->options.clock) / SECOND;
+    return intake_tick(keeper->options.intake, now, show, &tick, err);
+}
+
+struct evidence_source evidence_keeper_source(struct evidence_keeper *keeper) {
+    return (struct evidence_source){open_rollout, stage_rollout, close_rollout, end_tick, keeper};
+}
