@@ -58,12 +58,11 @@ void evidence_tick(struct evidence *evidence, int64_t now);
 void evidence_enter(struct evidence *evidence, size_t step, int64_t now);
 size_t evidence_step(const struct evidence *evidence);
 
+/* `refused`: a step that has not begun, the other arm than before in the same step, a value that is no number or out of range; with a `watermark`,
+ * assigned too far ahead of the last tick. `thinned`: of units that are not eligible any more (units.h). `late`: counted as harm but not to go
+ * on, because assigned too far ahead of the last tick; to be seen when ticks stop. */
 struct left_out {
-    int64_t
-        refused; /* a step that has not begun, the other arm than before in the same step, a value that is no number or out of range */
-    int64_t thinned; /* units that are not eligible any more (units.h) */
-    int64_t
-        late; /* not counted to go on: assigned further after the last tick than the plan's `settle`; to be seen when ticks stop */
+    int64_t refused, thinned, late;
 };
 struct left_out evidence_left_out(const struct evidence *evidence);
 size_t evidence_memory(const struct evidence *evidence); /* bytes it has allocated */

@@ -15,10 +15,10 @@
 #include "analysis/evidence.h"
 #include "analysis/kernels.h"
 
-#define VERDICT_EVENTS_MIN                                                                                             \
-    3 /* candidate units with the event, or with a value, before that metric may roll back by evidence */
-#define VERDICT_TAIL_SHARE                                                                                             \
-    0.25 /* going on asks for the 99th percentile from this share on: below it, it would take too long */
+/* Candidate units with the event, or with a value, before that metric may roll back by evidence. */
+#define VERDICT_EVENTS_MIN 3
+/* Going on asks for the 99th percentile from this share on: below it, it would take too long. */
+#define VERDICT_TAIL_SHARE 0.25
 
 enum verdict_outcome {
     VERDICT_GOING_ON, /* not enough evidence either way */
@@ -55,11 +55,11 @@ struct verdict {
     bool by_limit;    /* HARM: it is past its hard limit; that is no evidence */
     double harm_log;  /* of the metrics that have their minimum; -INFINITY when none has */
     double split_log; /* log e-value against the planned split */
-    int64_t split_units,
-        split_candidates;  /* units by the step that first saw them, of both arms and of the candidate */
-    double split_expected; /* candidates among them by the plan */
-    int64_t units;         /* of the candidate, in the rollout */
-    int64_t step_units;    /* of the candidate, in this step, old enough to count to go on */
+    /* Units by the step that first saw them: of both arms, of the candidate, and how many candidates the plan lets expect. */
+    int64_t split_units, split_candidates;
+    double split_expected;
+    int64_t units;      /* of the candidate, in the rollout */
+    int64_t step_units; /* of the candidate, in this step, old enough to count to go on */
     size_t metric_count;
     struct metric_verdict metrics[ROLLOUT_METRICS_MAX];
 };
