@@ -72,36 +72,36 @@ static bool goes(const struct logic_step *step, const struct logic_value *top) {
 }
 
 bool logic_matches(const struct logic_rule *rule, const struct logic_context *context) {
-    struct logic_value stack[LOGIC_STACK_MAX];
-    size_t used = 0;
+    struct logic_value stack[1 + LOGIC_STACK_MAX], *top = stack;
+    *top = (struct logic_value){.type = LOGIC_NULL};
     for (uint32_t i = 0; i < rule->step_count; i++) {
         const struct logic_step *step = rule->steps + i;
         switch (step->code) {
         case STEP_VALUE:
-            stack[used++] = rule->values[step->at];
+            *++top = rule->values[step->at];
             break;
         case STEP_VAR:
-            stack[used++] = find(context, rule->values[step->at].text);
+            *++top = find(context, rule->values[step->at].text);
             break;
         case STEP_DEFAULT:
         case STEP_AND:
         case STEP_OR:
-            if (goes(step, stack + used - 1))
+            if (goes(step, top))
                 i = step->at - 1;
             else
-                used--;
+                top--;
             break;
         case STEP_IN_LIST:
-            stack[used - 1] = truth(in_list(stack + used - 1, rule->values + step->at, step->count));
+            *top = truth(in_list(top, rule->values + step->at, step->count));
             break;
         case STEP_NOT:
         case STEP_TRUTH:
-            stack[used - 1] = truth(value_truth(stack + used - 1) == (step->code == STEP_TRUTH));
+            *top = truth(value_truth(top) == (step->code == STEP_TRUTH));
             break;
         default:
-            used -= step->count - 1u;
-            stack[used - 1] = truth(of_arguments(step, stack + used - 1));
+            top -= step->count - 1u;
+            *top = truth(of_arguments(step, top));
         }
     }
-    return value_truth(stack);
+    return value_truth(top);
 }

@@ -100,26 +100,28 @@ void beside_write_texts(struct making *making) {
 
 /* The last member of both heads, from its quotes to its comma. */
 static struct slice rollout_member(struct slice head) {
-    const char *name = "\"rollout\":", *at = head.ptr;
-    for (const char *next = at; (next = strstr(next, name)); next++)
-        at = next;
-    return (struct slice){at, (size_t)(head.ptr + head.len - at)};
+    struct slice name = SLICE_LIT("\"rollout\":");
+    size_t at = head.len - name.len;
+    while (at && memcmp(head.ptr + at, name.ptr, name.len) != 0)
+        at--;
+    return (struct slice){head.ptr + at, head.len - at};
 }
 
 static void read_rollout(const struct making *making, struct snapshot_rollout *ret, const char **at) {
     const struct rollout *rollout = making->spec->rollout;
+    struct snapshot_head stable = next_head(at), candidate = next_head(at);
+    struct slice salt = next_text(at);
     *ret = (struct snapshot_rollout){
         .candidate = making_version(making, rollout->candidate),
         .audience = compiled(making, rollout->audience),
+        .salted = murmur_add(murmur_add(MURMUR_START, salt), SLICE_LIT("/")),
         .share = rollout->share,
         .state = rollout->state,
+        .heads = {stable, candidate},
+        .member = rollout_member(stable.text),
+        .salt = salt,
         .seq = rollout->seq,
     };
-    ret->heads[0] = next_head(at);
-    ret->heads[1] = next_head(at);
-    ret->member = rollout_member(ret->heads[0].text);
-    ret->salt = next_text(at);
-    ret->salted = murmur_add(murmur_add(MURMUR_START, ret->salt), SLICE_LIT("/"));
     ret->id = next_text(at);
     ret->audience_text = next_text(at);
 }
@@ -157,8 +159,8 @@ void beside_read(const struct making *making, struct snapshot_beside *beside, st
     if (beside) {
         beside->version = making_version(making, spec->deployment.version);
         beside->panic = panic;
+        if (spec->rollout) read_rollout(making, &beside->rollout, at);
     }
-    if (spec->rollout) read_rollout(making, &beside->rollout, at);
     if (panic) read_panic(making, panic, at);
     for (size_t i = 0; i < spec->era_count; i++)
         read_era(making, spec->eras + i, eras + i, at);

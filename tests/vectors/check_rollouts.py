@@ -215,14 +215,13 @@ def spoil(decision, key):
 
 def self_test(document):
     missed = total = 0
-    for c, case in enumerate(document["cases"]):
-        for a, ask in enumerate(case["asks"]):
+    for case in document["cases"]:
+        for ask in case["asks"]:
             for key in ask["decision"]:
-                spoilt = copy.deepcopy(document)
-                spoil(spoilt["cases"][c]["asks"][a]["decision"], key)
-                spoilt["cases"] = [spoilt["cases"][c]]
+                spoilt = copy.deepcopy(ask)
+                spoil(spoilt["decision"], key)
                 total += 1
-                missed += len(list(faults_of(spoilt))) != 1
+                missed += len(list(faults_of({"cases": [{**case, "asks": [spoilt]}]}))) != 1
     print(f"{total} spoilt answers, {missed} missed")
     return 1 if missed else 0
 
