@@ -87,7 +87,7 @@ static int check_content(struct op_run *run, const char **ret, struct err *err) 
 int op_rollout_template_put_check(struct op_run *run, struct store_tx *tx, struct err *err) {
     struct rollout_template *wanted = run->plan = run_alloc(run, sizeof(*wanted), err), old;
     if (!wanted) return -ERR_NO_MEMORY;
-    const char *content = NULL;
+    const char *content = "";
     int r = check_content(run, &content, err);
     if (r < 0) return r;
     r = find_template(run, tx, run_text(run, "template"), &old, err);
