@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "cli/cli.h"
 #include "config/config.h"
+#include "controller/decide.h"
 #include "model/rollout.h"
 #include "ops/table.h"
 #include "server/serve.h"
@@ -141,6 +142,15 @@ static void write_metrics_page(FILE *out) {
     }
 }
 
+static void write_reasons(FILE *out) {
+    fprintf(out, "\n## Why the controller moves a rollout, or does not\n\n"
+                 "| reason | action | meaning | what to do |\n|---|---|---|---|\n");
+    for (enum rollout_reason reason = REASON_ENDED; reason < REASON_COUNT_; reason++)
+        fprintf(out, "| `%s` | %s | %s | %s |\n", rollout_reason_name(reason),
+                rollout_action_name(rollout_reason_action(reason)), rollout_reason_meaning(reason),
+                rollout_reason_remedy(reason));
+}
+
 /* The diagrams of what has states, from the tables that its moves are held to. */
 static void write_states_page(FILE *out) {
     _cleanup_(str_deinit) struct str diagram = STR_INIT;
@@ -149,6 +159,7 @@ static void write_states_page(FILE *out) {
             "# States\n\n## %s\n\n```mermaid\n%s```\n\nWhile running it also goes from step to step (advance). An "
             "ended one stays ended; a new one of the same candidate has the same users.\n",
             "A rollout", diagram.failed ? "" : diagram.data);
+    write_reasons(out);
 }
 
 static void write_openapi(FILE *out) {
