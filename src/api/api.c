@@ -25,7 +25,6 @@ int api_new(const struct api_options *options, struct api **ret, struct err *err
     if (!api) return err_no_memory(err);
     api->options = *options;
     int r = start_hub(api, err);
-    if (r == 0) r = flow_new(&api->flow, err);
     if (r == 0) r = quota_new(options->ops->clock, options->requests_per_key, &api->quota, err);
     if (r < 0) {
         (void)api_free(api);
@@ -41,7 +40,6 @@ struct api *api_free(struct api *api) {
     if (!api) return NULL;
     hub_free(api->hub);
     quota_free(api->quota);
-    flow_free(api->flow);
     str_deinit(&api->openapi);
     free(api);
     return NULL;
@@ -53,10 +51,6 @@ void api_serve(struct api *api, const struct http_server *server) {
 
 void api_limit_keys(struct api *api, unsigned requests_per_key) {
     quota_set(api->quota, requests_per_key);
-}
-
-struct flow *api_flow(struct api *api) {
-    return api->flow;
 }
 
 void api_tick(struct api *api) {

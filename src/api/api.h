@@ -32,6 +32,7 @@ struct api_options {
                      struct api_standing *ret); /* any thread; NULL: the store is open and there is no file */
     void *standing_ctx;
     struct intake *intake; /* of outcomes; NULL: none are taken */
+    struct flow *flow;     /* is told of decisions under rollouts, in seconds of clock_monotonic_coarse() */
     size_t body_limit;     /* of a body that was compressed, expanded; 0 = none */
     unsigned waiters;      /* requests that may wait for a position at once: they keep control threads busy */
 };
@@ -47,8 +48,6 @@ void api_serve(struct api *api, const struct http_server *server);
 void api_limit_keys(struct api *api, unsigned requests_per_key);
 /* Once a second, from one thread: silent streams get their comment; a snapshot that is behind is tried again. */
 void api_tick(struct api *api);
-/* When decisions were made under each rollout, in seconds of clock_monotonic_coarse(). */
-struct flow *api_flow(struct api *api);
 /* Begins the end: /readyz answers 503 and streams are ended. */
 void api_drain(struct api *api);
 

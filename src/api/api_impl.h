@@ -17,7 +17,6 @@ struct api {
     struct api_options options;
     struct hub *hub;
     struct quota *quota;
-    struct flow *flow;
     struct str openapi;
     _Atomic(const struct http_server *) server; /* NULL until it was started */
     _Atomic bool draining;

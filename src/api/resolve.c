@@ -60,7 +60,7 @@ static struct resolve_question question_of(struct api *api, const struct asked *
 static void note_decision(struct api *api, const struct asked *asked, const struct decision *decision) {
     if (!decision->rollout || asked->explain) return;
     int64_t second = clock_monotonic_coarse(api->options.ops->clock) / 1000000;
-    flow_note(api->flow, decision->rollout->seq, decision->candidate, second);
+    flow_note(api->options.flow, decision->rollout->seq, decision->candidate, second);
 }
 
 static int resolve_now(struct api *api, const struct asked *asked, const struct principal *principal,

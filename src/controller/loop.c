@@ -223,8 +223,7 @@ static int read_store(struct controller *controller, struct err *err) {
 static int sync_one(struct controller *controller, struct tracked *tracked, struct err *err) {
     const struct evidence_source *source = &controller->options.source;
     if (tracked->synced || !tracked->usable) return 0;
-    int r = source->open(source->ctx, &tracked->rollout, err);
-    if (r == 0) r = source->stage(source->ctx, &tracked->rollout, err);
+    int r = source->tell(source->ctx, &tracked->rollout, err);
     tracked->synced = r == 0;
     return r;
 }

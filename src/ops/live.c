@@ -7,6 +7,7 @@
 #include "ops/live.h"
 
 #include "snapshot/file.h"
+#include "store/rollouts.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -126,6 +127,15 @@ static int load_all(void *arg, struct store_tx *tx, struct err *err) {
 
 /* ---- a step behind the position ---- */
 
+static int tell_rollout(struct step *step, struct store_tx *tx, const struct store_touch *touch, struct err *err) {
+    const struct live_options *options = &step->live->options;
+    struct rollout rollout;
+    if (!options->rollout) return 0;
+    int r = store_rollout_of(tx, touch->agent, touch->environment, 0, &step->arena, &rollout, err);
+    if (r != 0) return r < 0 ? r : 0;
+    return options->rollout(options->rollout_ctx, &rollout, err);
+}
+
 static int load_touch(struct step *step, struct store_tx *tx, const struct store_touch *touch, struct err *err) {
     int r = 0;
     if (touch->keys) return load_keys(step, tx, err);
@@ -134,7 +144,7 @@ static int load_touch(struct step *step, struct store_tx *tx, const struct store
     if (r < 0) return err_no_memory(err);
     if (!*touch->agent || !*touch->environment) return 0;
     r = live_load_entry(tx, step->edit, touch->agent, touch->environment, 0, err);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : tell_rollout(step, tx, touch, err);
 }
 
 static int load_step(void *arg, struct store_tx *tx, struct err *err) {

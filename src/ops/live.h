@@ -15,6 +15,7 @@
 #define SERIN_OPS_LIVE_H
 
 #include "base/log.h"
+#include "model/rollout.h"
 #include "resolve/resolve.h"
 #include "snapshot/publisher.h"
 #include "store/store.h"
@@ -26,6 +27,10 @@ struct live_options {
     struct publisher *publisher; /* the live part is its only publisher */
     const struct clock *clock;
     const struct log *log;
+    /* Is told how an open rollout stands, before anybody is served by that: whoever sees a decision under a share can say what came of it. NULL: nobody. When it
+     * fails nothing is published, and it is tried again. Not for what the first load finds. */
+    int (*rollout)(void *ctx, const struct rollout *rollout, struct err *err);
+    void *rollout_ctx;
 };
 
 int live_new(const struct live_options *options, struct live **ret, struct err *err) MUST_CHECK;

@@ -7,13 +7,15 @@
 
 #include "base/json.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #define SECOND INT64_C(1000000)
 
 struct kept {
     char id[FOLD_ID_MAX + 1];
-    int64_t seq; /* of its start: its name in the flow of decisions */
+    int64_t seq;     /* of its start: its name in the flow of decisions */
+    int64_t step_at; /* of the step that the intake was told last, 0 = none */
     int64_t outcomes[2];
     struct arm_flow flow[2];
     struct kept *next;
@@ -21,6 +23,7 @@ struct kept {
 
 struct evidence_keeper {
     struct evidence_keeper_options options;
+    pthread_mutex_t lock; /* for what follows */
     struct kept *kept;
 };
 
@@ -28,6 +31,7 @@ int evidence_keeper_new(const struct evidence_keeper_options *options, struct ev
     struct evidence_keeper *keeper = calloc(1, sizeof(*keeper));
     if (!keeper) return err_no_memory(err);
     keeper->options = *options;
+    pthread_mutex_init(&keeper->lock, NULL);
     *ret = keeper;
     return 0;
 }
@@ -38,6 +42,7 @@ struct evidence_keeper *evidence_keeper_free(struct evidence_keeper *keeper) {
         next = kept->next;
         free(kept);
     }
+    pthread_mutex_destroy(&keeper->lock);
     free(keeper);
     return NULL;
 }
@@ -49,7 +54,7 @@ static struct kept **find(struct evidence_keeper *keeper, const char *id) {
     return at;
 }
 
-/* ---- open, stage, close ---- */
+/* ---- how rollouts stand ---- */
 
 /* The share of the first step, which was in force from the start on, whatever is now. */
 static int first_share(const struct rollout *rollout, int32_t *ret, struct err *err) {
@@ -63,19 +68,19 @@ static int first_share(const struct rollout *rollout, int32_t *ret, struct err *
     return r;
 }
 
-static int keep(struct evidence_keeper *keeper, const struct rollout *rollout, struct err *err) {
+static int keep(struct evidence_keeper *keeper, const struct rollout *rollout, struct kept **ret, struct err *err) {
     struct kept **at = find(keeper, rollout->id);
-    if (*at) return 0;
-    struct kept *kept = calloc(1, sizeof(*kept));
-    if (!kept) return err_no_memory(err);
-    strncpy(kept->id, rollout->id, FOLD_ID_MAX);
-    kept->seq = rollout->seq;
-    *at = kept;
+    if (!*at) {
+        *at = calloc(1, sizeof(**at));
+        if (!*at) return err_no_memory(err);
+        strncpy((*at)->id, rollout->id, FOLD_ID_MAX);
+        (*at)->seq = rollout->seq;
+    }
+    *ret = *at;
     return 0;
 }
 
-static int open_rollout(void *ctx, const struct rollout *rollout, struct err *err) {
-    struct evidence_keeper *keeper = ctx;
+static int tell(struct evidence_keeper *keeper, const struct rollout *rollout, struct err *err) {
     struct fold_rollout opened = {
         .id = rollout->id,
         .agent = rollout->agent,
@@ -85,18 +90,26 @@ static int open_rollout(void *ctx, const struct rollout *rollout, struct err *er
         .plan = rollout->plan,
         .at = rollout->created_at,
     };
-    int r = first_share(rollout, &opened.share, err);
-    if (r == 0) r = keep(keeper, rollout, err);
-    return r == 0 ? intake_open(keeper->options.intake, &opened, err) : r;
+    struct kept *kept;
+    int r = keep(keeper, rollout, &kept, err);
+    if (r < 0 || kept->step_at == rollout->step_at) return r;
+    r = kept->step_at ? 0 : first_share(rollout, &opened.share, err);
+    if (r == 0 && !kept->step_at) r = intake_open(keeper->options.intake, &opened, err);
+    if (r == 0)
+        r = intake_stage(keeper->options.intake, rollout->id, rollout->step, rollout->share, rollout->step_at, err);
+    if (r == 0) kept->step_at = rollout->step_at;
+    return r;
 }
 
-static int stage_rollout(void *ctx, const struct rollout *rollout, struct err *err) {
+int evidence_keeper_tell(void *ctx, const struct rollout *rollout, struct err *err) {
     struct evidence_keeper *keeper = ctx;
-    return intake_stage(keeper->options.intake, rollout->id, rollout->step, rollout->share, rollout->step_at, err);
+    pthread_mutex_lock(&keeper->lock);
+    int r = tell(keeper, rollout, err);
+    pthread_mutex_unlock(&keeper->lock);
+    return r;
 }
 
-static int close_rollout(void *ctx, const char *id, struct err *err) {
-    struct evidence_keeper *keeper = ctx;
+static int forget(struct evidence_keeper *keeper, const char *id, struct err *err) {
     struct kept **at = find(keeper, id), *kept = *at;
     int r = intake_close(keeper->options.intake, id, err);
     if (r < 0 || !kept) return r;
@@ -104,6 +117,14 @@ static int close_rollout(void *ctx, const char *id, struct err *err) {
     *at = kept->next;
     free(kept);
     return 0;
+}
+
+static int close_rollout(void *ctx, const char *id, struct err *err) {
+    struct evidence_keeper *keeper = ctx;
+    pthread_mutex_lock(&keeper->lock);
+    int r = forget(keeper, id, err);
+    pthread_mutex_unlock(&keeper->lock);
+    return r;
 }
 
 /* ---- ticks ---- */
@@ -127,7 +148,7 @@ static void follow_arm(const struct tick *tick, struct arm_flow *flow, int64_t *
     if (!flow->unanswered_since && flow->decision_at > flow->outcome_at) flow->unanswered_since = flow->decision_at;
 }
 
-/* On the intake's thread, while the controller's waits. */
+/* On the intake's thread, while the controller's waits with the lock. */
 static int show(void *ctx, const struct fold_view *view) {
     const struct tick *tick = ctx;
     struct kept *kept = *find(tick->keeper, view->id);
@@ -144,12 +165,14 @@ static int show(void *ctx, const struct fold_view *view) {
 static int end_tick(void *ctx, int64_t now, int (*each)(void *each_ctx, const struct evidence_seen *seen),
                     void *each_ctx, struct err *err) {
     struct evidence_keeper *keeper = ctx;
-    if (!keeper->kept) return 0;
     struct tick tick = {.keeper = keeper, .now = now, .each = each, .ctx = each_ctx};
     tick.second = clock_monotonic_coarse(keeper->options.clock) / SECOND;
-    return intake_tick(keeper->options.intake, now, show, &tick, err);
+    pthread_mutex_lock(&keeper->lock);
+    int r = keeper->kept ? intake_tick(keeper->options.intake, now, show, &tick, err) : 0;
+    pthread_mutex_unlock(&keeper->lock);
+    return r;
 }
 
 struct evidence_source evidence_keeper_source(struct evidence_keeper *keeper) {
-    return (struct evidence_source){open_rollout, stage_rollout, close_rollout, end_tick, keeper};
+    return (struct evidence_source){evidence_keeper_tell, close_rollout, end_tick, keeper};
 }

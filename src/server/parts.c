@@ -164,11 +164,35 @@ static void standing(void *ctx, struct api_standing *ret) {
     keeper_standing(parts->keeper, ret);
 }
 
-static int make_api(struct parts *parts, struct err *err) {
+static int make_evidence(struct parts *parts, struct err *err) {
+    struct intake_options intake = {.store = parts->store,
+                                    .clock = &clock_system,
+                                    .log = &parts->log,
+                                    .judge = &judge_analysis,
+                                    .checkpoint_bytes = (size_t)config_int(parts->config, SETTING_OUTCOMES_CHECKPOINT)};
+    int r = intake_new(&intake, &parts->intake, err);
+    if (r == 0) r = flow_new(&parts->flow, err);
+    if (r < 0) return r;
+    struct evidence_keeper_options evidence = {.intake = parts->intake, .flow = parts->flow, .clock = &clock_system};
+    return evidence_keeper_new(&evidence, &parts->evidence, err);
+}
+
+static int make_live(struct parts *parts, struct err *err) {
     if (publisher_new(&parts->publisher) < 0) return err_no_memory(err);
     struct live_options live = {
-        .store = parts->store, .publisher = parts->publisher, .clock = &clock_system, .log = &parts->log};
-    int r = live_new(&live, &parts->live, err);
+        .store = parts->store,
+        .publisher = parts->publisher,
+        .clock = &clock_system,
+        .log = &parts->log,
+        .rollout = evidence_keeper_tell,
+        .rollout_ctx = parts->evidence,
+    };
+    return live_new(&live, &parts->live, err);
+}
+
+static int make_api(struct parts *parts, struct err *err) {
+    int r = make_evidence(parts, err);
+    if (r == 0) r = make_live(parts, err);
     if (r < 0) return r;
     parts->ops = (struct ops){
         .store = parts->store,
@@ -177,17 +201,11 @@ static int make_api(struct parts *parts, struct err *err) {
         .log = &parts->log,
         .audit_key = parts->audit_key,
     };
-    struct intake_options intake = {.store = parts->store,
-                                    .clock = &clock_system,
-                                    .log = &parts->log,
-                                    .judge = &judge_analysis,
-                                    .checkpoint_bytes = (size_t)config_int(parts->config, SETTING_OUTCOMES_CHECKPOINT)};
-    r = intake_new(&intake, &parts->intake, err);
-    if (r < 0) return r;
     struct api_options api = {
         .ops = &parts->ops,
         .publisher = parts->publisher,
         .intake = parts->intake,
+        .flow = parts->flow,
         .body_limit = (size_t)config_int(parts->config, SETTING_BODY_LIMIT),
         .stream_ring = (size_t)config_int(parts->config, SETTING_STREAM_RING),
         .streams = (size_t)config_int(parts->config, SETTING_STREAMS),
@@ -201,12 +219,14 @@ static int make_api(struct parts *parts, struct err *err) {
 }
 
 static int make_controller(struct parts *parts, struct err *err) {
-    struct evidence_keeper_options evidence = {
-        .intake = parts->intake, .flow = api_flow(parts->api), .clock = &clock_system};
-    int r = evidence_keeper_new(&evidence, &parts->evidence, err);
-    if (r < 0) return r;
     struct controller_options controller = {.ops = &parts->ops, .source = evidence_keeper_source(parts->evidence)};
     return controller_new(&controller, &parts->controller, err);
+}
+
+/* Before the first outcome comes: what moved while nobody was told, because the server ended in between. A store that is away has no outcomes either. */
+static int look_once(struct parts *parts, struct err *err) {
+    int r = controller_look(parts->controller, err);
+    return r == -ERR_STORE_UNAVAILABLE ? 0 : r;
 }
 
 static unsigned worker_count(const struct config *config) {
@@ -249,6 +269,7 @@ int parts_start(struct parts *parts, struct err *err) {
     if (r == 0) r = make_controller(parts, err);
     if (r == 0) r = make_keeper(parts, path, err);
     if (r == 0) r = keeper_begin(parts->keeper, err);
+    if (r == 0) r = look_once(parts, err);
     if (r == 0) r = serve_http(parts, err);
     if (r == 0) r = keeper_start(parts->keeper, err);
     return r == 0 ? controller_start(parts->controller, err) : r;
@@ -259,8 +280,9 @@ void parts_stop(struct parts *parts) {
     if (parts->http) http_server_stop(parts->http, (unsigned)config_int(parts->config, SETTING_DRAIN_TIMEOUT) * 1000);
     if (parts->keeper) keeper_stop(parts->keeper);
     controller_free(parts->controller);
-    evidence_keeper_free(parts->evidence);
     api_free(parts->api);
+    evidence_keeper_free(parts->evidence);
+    flow_free(parts->flow);
     intake_free(parts->intake);
     keeper_free(parts->keeper);
     live_free(parts->live);

@@ -21,6 +21,7 @@ struct parts {
     struct ops ops;
     struct intake *intake;
     struct api *api;
+    struct flow *flow;
     struct evidence_keeper *evidence;
     struct controller *controller;
     struct keeper *keeper;
