@@ -301,9 +301,10 @@ static enum plain_answer plain_answer_of(const struct rollout_plan *plan, size_t
     return candidate <= plan->ratio.go_on * stable ? PLAIN_GO_ON : PLAIN_WAIT;
 }
 
+/* The rule has a minimum of its own; the step's is for going on, and stands in where a plan made by hand has none. */
 static bool has_units_for_ratio(const struct judging *judging, const struct verdict *verdict) {
     int64_t of_step = judging->plan->steps[judging->step].min_units, of_rule = judging->plan->ratio.min_units;
-    int64_t least = of_step > of_rule ? of_step : of_rule;
+    int64_t least = of_rule > 0 ? of_rule : of_step;
     return verdict->step_units >= (least > 0 ? least : 1);
 }
 
@@ -318,7 +319,8 @@ static enum verdict_outcome decide_by_ratio(const struct judging *judging, struc
         verdict->metric = m;
         return VERDICT_HARM;
     }
-    return all_go_on ? VERDICT_PASS : VERDICT_GOING_ON;
+    bool enough = verdict->step_units >= judging->plan->steps[judging->step].min_units;
+    return all_go_on && enough ? VERDICT_PASS : VERDICT_GOING_ON;
 }
 
 static void judge(const struct rollout_plan *plan, const struct evidence *evidence, size_t step, bool figures,

@@ -81,7 +81,7 @@ CHECKS = [
     least("s6-quality", BACK, 99), median("s6-quality", BACK, 211), least("s6-latency", BACK, 99), median("s6-latency", BACK, 122),
     least("s6-cost", BACK, 99), median("s6-cost", BACK, 235),
     # section 7: traps
-    most("trap-looks", BACK, 5), most("trap-bursts", BACK, 5), most("trap-ramp", BACK, 5), least("trap-ramp", BACK, 50, "ratio"),
+    most("trap-looks", BACK, 5), least("trap-looks", BACK, 40, "ratio"), most("trap-bursts", BACK, 5), least("trap-bursts", BACK, 25, "ratio"), most("trap-ramp", BACK, 5), least("trap-ramp", BACK, 50, "ratio"),
     most("trap-sticky", BACK, 5), least("trap-late", BACK, 94), median_most("trap-late", BACK, 21_500),
     most("trap-scores", BACK, 5), least("trap-errors-unscored", BACK, 98), least("trap-split", HELD, 99), most("trap-split", ON, 0),
     least("trap-silent", HELD, 97),
