@@ -90,7 +90,7 @@ static int tell(struct evidence_keeper *keeper, const struct rollout *rollout, s
         .plan = rollout->plan,
         .at = rollout->created_at,
     };
-    struct kept *kept;
+    struct kept *kept = NULL;
     int r = keep(keeper, rollout, &kept, err);
     if (r < 0 || kept->step_at == rollout->step_at) return r;
     r = kept->step_at ? 0 : first_share(rollout, &opened.share, err);

@@ -91,7 +91,7 @@ def test_a_bad_candidate_is_rolled_back_by_itself(world, rng):
 def test_a_good_candidate_goes_through_all_steps(world, rng):
     agent = fresh(world)
     seen = Traffic(world, agent, rng, on_end="promote").until({"promoted", "rolled_back", "held"}, (0.0, 0.0))
-    assert seen["rollout"]["state"] == "promoted", seen
+    assert seen["rollout"]["state"] == "promoted", seen["rollout"]["words"]
     assert [move["action"] for move in seen["moves"]] == ["promote", "advance", "start"]
     assert served(world, agent) == 2
     newest = world.admin.op("deployment_list", agent=agent, environment=HERE)["deployments"][0]
