@@ -74,8 +74,8 @@ struct start {
 };
 
 int run_plan_wish(struct op_run *run, json_t **ret, struct err *err) {
-    static const char *const members[] = {"steps",   "analysis", "limits",        "judge", "ratio",
-                                          "on_harm", "on_end",   "no_data_after", "guards"};
+    static const char *const members[] = {"steps", "analysis", "limits", "judge",
+                                          "ratio", "on_harm",  "on_end", "no_data_after"};
     json_t *wish = json_object();
     if (!wish) return err_no_memory(err);
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {

@@ -163,7 +163,6 @@ static const struct {
     {"'environment':'production','version':3,'reason':'','judge':'coin'", ERR_INVALID, "/judge"},
     {"'environment':'production','version':3,'reason':'','limits':{'tokens':{'past':1}}", ERR_INVALID,
      "/limits/tokens"},
-    {"'environment':'production','version':3,'reason':'','guards':[5]", ERR_INVALID, "/guards/0"},
     {"'environment':'production','version':3,'reason':'','analysis':{'alpha':2}", ERR_INVALID, "/analysis/alpha"},
     {"'environment':'production','version':3,'reason':'','audience':{'nonsense':[1]}", ERR_INVALID, "/audience"},
     {"'environment':'production','version':3,'reason':'','salt':''", ERR_BAD_REQUEST, "/salt"},

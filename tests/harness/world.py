@@ -157,7 +157,7 @@ class World:
         return {"agent": agent, "environment": ENVIRONMENT, "version": 1, "template": "careful", "reason": "try",
                 "steps": [{"share": 5, "min_time": "1m"}, {"share": 12.345}], "analysis": {"alpha": 0.01},
                 "limits": {"error": {"past": 0.5}}, "judge": "ratio", "ratio": {"min_units": 5}, "on_harm": "hold", "on_end": "promote",
-                "no_data_after": "5m", "guards": [{"name": "slo", "url": "http://p", "query": "up", "condition": "< 1"}],
+                "no_data_after": "5m",
                 "audience": {"==": [{"var": "plan"}, "pro"]}, "salt": "spring"}
 
     def recipe_rollout_list(self):
