@@ -9,6 +9,8 @@ import socket
 import threading
 import time
 
+import pytest
+
 from harness.scale import LONG_RUN, make_random
 from harness.world import ENVIRONMENT, config, unique
 
@@ -122,6 +124,7 @@ def resident(server):
     return int(RESIDENT.search(server.admin.send("GET", "/metrics").text)[1])
 
 
+@pytest.mark.timeout(3600 if LONG_RUN else 120)
 def test_mutated_requests_harm_nobody(own_world):
     world, server, rng = own_world, own_world.server, make_random()
     sound, agent = sound_requests(world), world.served(1)
