@@ -60,8 +60,8 @@ class Ledger:
             self.counts[what] += 1
 
     def of(self, outcome):
-        # Writers add to it meanwhile: list() takes all there are in one step.
-        return [request for request in list(self.requests.values()) if request.outcome == outcome]
+        with self.lock:
+            return [request for request in self.requests.values() if request.outcome == outcome]
 
     def retry(self, address):
         """Sends what is unknown again, in any order, until each has an answer; Cut when the server ends meanwhile."""
