@@ -89,7 +89,7 @@ void ratio_table_init(struct ratio_table *table, enum test_direction direction, 
 }
 
 double ratio_table_log(const struct ratio_table *table, int64_t candidate, const int64_t *events) {
-    double a[GRID_MAX];
+    double a[GRID_MAX] = {0};
     for (size_t k = 0; k < table->points; k++)
         a[k] = (double)candidate * table->gain[k];
     for (size_t j = 0; j < table->stage_count; j++) {

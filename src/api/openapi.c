@@ -30,6 +30,7 @@ static void write_items(struct jw *jw, const char *type) {
 static void write_text(struct jw *jw, int64_t max) {
     write_type(jw, "string");
     jw_int(jw, "maxLength", max);
+    jw_text(jw, "pattern", "^[^\\u0000]*$");
 }
 
 static void write_pattern(struct jw *jw, const char *pattern) {

@@ -65,10 +65,10 @@ enum err_code err_by_name(const char *name);
 
 /* One fault of an input that has many. Strings live in the list's arena. */
 struct fault {
-    const char *at;        /* JSON pointer, "" = the whole document */
-    const char *message;   /* what is wrong and what is expected */
-    unsigned line, column; /* of the source text, 0 = unknown */
-    int warning;           /* 1: told to the user, does not refuse the input */
+    const char *at;            /* JSON pointer, "" = the whole document */
+    const char *message;       /* what is wrong and what is expected */
+    unsigned line, column;     /* of the source text, 0 = unknown */
+    int warning;               /* 1: told to the user, does not refuse the input */
     const char *code, *remedy; /* of this fault alone; NULL: those of the error */
 };
 

@@ -3,6 +3,7 @@
  * The intake over a store in a file, with evidence that a test can count: sums, and a hash of the calls in their order, so that anything that is replayed
  * in another order or twice is found.
  */
+#include "base/file.h"
 #include "base/hash.h"
 #include "intake/intake.h"
 
@@ -150,13 +151,20 @@ static int setup(void **state) {
     return 0;
 }
 
-static void remove_files(const struct world *world) {
-    static const char *const names[] = {"serin.db", "serin.db-wal", "serin.db-shm", "serin.db.lock"};
+static const char *const store_files[] = {"serin.db", "serin.db-wal", "serin.db-shm"};
+#define LOCK_FILE "serin.db.lock"
+#define KEPT "kept-"
+
+static void remove_file(const struct world *world, const char *name) {
     char path[160];
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        snprintf(path, sizeof(path), "%s/%s", world->folder, names[i]);
-        (void)unlink(path);
-    }
+    snprintf(path, sizeof(path), "%s/%s", world->folder, name);
+    (void)unlink(path);
+}
+
+static void remove_files(const struct world *world) {
+    for (size_t i = 0; i < ARRAY_LEN(store_files); i++)
+        remove_file(world, store_files[i]);
+    remove_file(world, LOCK_FILE);
     (void)rmdir(world->folder);
 }
 
@@ -244,16 +252,37 @@ static struct sha256 digest(struct world *world) {
     return hash;
 }
 
-/* As after kill -9: what memory holds is gone, what the file holds is there. */
+static void copy_file(const char *from, const char *to) {
+    _cleanup_(str_deinit) struct str bytes = STR_INIT;
+    bool missing;
+    if (file_read(from, SIZE_MAX / 2, &bytes, &missing, NULL) < 0) {
+        assert_true(missing);
+        (void)remove(to);
+        return;
+    }
+    FILE *file = fopen(to, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes.data ? bytes.data : "", 1, bytes.len, file), bytes.len);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Puts the store's files beside themselves, or back. */
+static void copy_store(const struct world *world, bool back) {
+    char here[128], beside[128];
+    for (size_t i = 0; i < ARRAY_LEN(store_files); i++) {
+        snprintf(here, sizeof(here), "%s/%s", world->folder, store_files[i]);
+        snprintf(beside, sizeof(beside), "%s/%s%s", world->folder, KEPT, store_files[i]);
+        copy_file(back ? beside : here, back ? here : beside);
+        if (back) (void)remove(beside);
+    }
+}
+
+/* As after kill -9: what memory holds is gone, what the files hold is there. */
 static void kill_and_start(struct world *world) {
-    char copy[200], command[512];
-    snprintf(copy, sizeof(copy), "%s-copy", world->folder);
-    snprintf(command, sizeof(command), "cp -r %s %s", world->folder, copy);
-    assert_int_equal(system(command), 0);
+    copy_store(world, false);
     world->intake = intake_free(world->intake);
     world->store = store_close(world->store);
-    snprintf(command, sizeof(command), "rm -rf %s && mv %s %s", world->folder, copy, world->folder);
-    assert_int_equal(system(command), 0);
+    copy_store(world, true);
     start(world);
 }
 

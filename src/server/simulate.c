@@ -216,7 +216,8 @@ static int print_table(struct job *job, const struct simulation *done, struct er
 static int print_simulation(struct job *job, const struct world *world, const struct simulation *done, int64_t took,
                             struct err *err) {
     int64_t runs = done->rules[0].runs + done->rules[1].runs, units = done->rules[0].units + done->rules[1].units;
-    str_printf(&job->out, "%s%s%s\n", world->name, *world->description ? ": " : "", world->description);
+    str_printf(&job->out, "%s%s%s\n", world->name, world->description && *world->description ? ": " : "",
+               world->description ? world->description : "");
     str_printf(&job->out, "%lld runs a rule, seed %s; %lld candidate units in %.1f s: %.0f rollouts a second\n\n",
                (long long)job->options.runs, job->values[SEED] ? job->values[SEED] : "1", (long long)units,
                (double)took / 1e6, (double)runs * 1e6 / (double)(took ? took : 1));

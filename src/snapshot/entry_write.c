@@ -57,7 +57,7 @@ static void write_released(struct jw *jw, const struct snapshot_era *era) {
     if (!era->version_released && !era->candidate_released) return;
     jw_array(jw, "released");
     if (era->version_released) jw_int(jw, NULL, era->version->number);
-    if (era->candidate_released) jw_int(jw, NULL, era->candidate->number);
+    if (era->candidate_released && era->candidate) jw_int(jw, NULL, era->candidate->number);
     jw_end_array(jw);
 }
 
