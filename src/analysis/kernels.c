@@ -89,7 +89,7 @@ void ratio_table_init(struct ratio_table *table, enum test_direction direction, 
 }
 
 double ratio_table_log(const struct ratio_table *table, int64_t candidate, const int64_t *events) {
-    double a[GRID_MAX] = {0};
+    double a[GRID_MAX];
     for (size_t k = 0; k < table->points; k++)
         a[k] = (double)candidate * table->gain[k];
     for (size_t j = 0; j < table->stage_count; j++) {
@@ -102,8 +102,8 @@ double ratio_table_log(const struct ratio_table *table, int64_t candidate, const
 
 static double ratio_log(const struct ratio_counts *counts, enum test_direction direction, double ratio) {
     struct ratio_table table;
-    double shares[ROLLOUT_STEPS_MAX];
-    int64_t events[ROLLOUT_STEPS_MAX];
+    double shares[ROLLOUT_STEPS_MAX] = {0};
+    int64_t events[ROLLOUT_STEPS_MAX] = {0};
     for (size_t j = 0; j < counts->stage_count; j++) {
         shares[j] = counts->stages[j].share;
         events[j] = counts->stages[j].events;
