@@ -140,7 +140,7 @@ static void write_param_schema(struct jw *jw, const struct op_param *param) {
         write_list_of(jw, "outcome", OUTCOME_ITEMS_MAX);
         break;
     case PARAM_SPANS:
-        write_items(jw, "object");
+        write_type(jw, "array");
         break;
     case PARAM_MOVES:
         write_moves(jw);
@@ -321,9 +321,11 @@ static size_t count_body_params(const struct op *op, bool required) {
 }
 
 static void write_body_properties(struct jw *jw, const struct op_param *params, size_t count) {
+    bool open = false; /* OTLP has receivers pass over what they do not know */
     jw_object(jw, "properties");
     for (size_t i = 0; i < count; i++) {
         if (params[i].where != PARAM_BODY) continue;
+        open |= params[i].type == PARAM_SPANS;
         jw_object(jw, params[i].name);
         write_param_schema(jw, &params[i]);
         jw_text(jw, "description", params[i].doc);
@@ -334,7 +336,7 @@ static void write_body_properties(struct jw *jw, const struct op_param *params, 
     for (size_t i = 0; i < count; i++)
         if (params[i].where == PARAM_BODY && params[i].required) jw_text(jw, NULL, params[i].name);
     jw_end_array(jw);
-    jw_bool(jw, "additionalProperties", false);
+    jw_bool(jw, "additionalProperties", open);
 }
 
 static void write_request_body(struct jw *jw, const struct op *op) {

@@ -282,7 +282,7 @@ static int write_checkpoint(void *arg, struct store_tx *tx, struct err *err) {
     int r = fold_save(intake->fold, tx, intake->log, err);
     if (r == 0) r = store_instances_forget(tx, "", "", now - INSTANCE_LIFE, FORGET_AT_ONCE, err);
     if (r == 0) r = store_instances_forget(tx, "otlp:", "otlp;", now - OTLP_LIFE, FORGET_AT_ONCE, err);
-    FAILPOINT(outcomes_checkpoint);
+    FAILPOINT(outcomes_saving);
     return r;
 }
 

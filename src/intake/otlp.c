@@ -338,7 +338,9 @@ static bool read_resource(struct reading *reading, struct scan *scan, struct spa
 }
 
 static bool read_top_member(struct reading *reading, struct scan *scan, struct slice key, struct span *resource) {
-    return slice_equal_text(key, "resourceSpans") ? each_item(reading, scan, resource, read_resource) : scan_skip(scan);
+    if (!slice_equal_text(key, "resourceSpans")) return scan_skip(scan);
+    if (scan_peek(scan) != SCAN_ARRAY) reading_fault_at(reading, OUTCOME_FAULT_TYPE, "/resourceSpans");
+    return each_item(reading, scan, resource, read_resource);
 }
 
 bool read_otlp(struct reading *reading, struct scan *scan) {

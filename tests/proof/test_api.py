@@ -28,7 +28,8 @@ from harness.world import ENVIRONMENT, config, unique
 POSITION = re.compile(r"[0-9]+\.[0-9]+")
 KEYS = ["admin"] * 8 + ["releaser", "editor", "viewer", "resolve", "bound", "wrong", "none"]
 FOLLOWED = 0.75  # of the valid calls that get names of things that exist
-RARE = {"rollback", "release_rollback", "override_delete", "override_put", "resolve"}  # each call gets a situation of its own
+RARE = {"rollback", "release_rollback", "override_delete", "override_put", "resolve", "stream_ack", "rollout_get", "rollout_pause",
+        "rollout_resume", "rollout_advance", "rollout_promote", "rollout_abort"}  # each call gets a situation of its own
 ROUNDS_MORE = 20  # for operations that no call has succeeded with by then
 FAULTS_MAX = 20  # then it gives up
 CHECKED = ["status_code_conformance", "content_type_conformance", "response_headers_conformance", "response_schema_conformance"]
@@ -45,7 +46,8 @@ class Names:
         self.known = {
             "agent": [*agents, *moved, override["agent"]], "environment": [ENVIRONMENT, ENVIRONMENT, "production", "other"],
             "release": [release], "override": [override["override"]], "version": [1, 2, "latest", ENVIRONMENT],
-            "key": [world.recipe_key_revoke()["key"]],
+            "key": [world.recipe_key_revoke()["key"]], "stream": ["0123456789abcdef01234567"], "position": ["1.1"],
+            "rollout": [ENVIRONMENT], "template": ["careful"],
         }
 
     def pick(self, name):
@@ -70,6 +72,12 @@ class Names:
             body.pop("source", None)
         if "context" in body:
             body["context"] = {"targetingKey": unique("user"), "attributes of the document": body["context"]}
+        if "items" in body and "instance" in body:
+            body.update(instance=unique("sender"), batch=1, items=[self.world.outcome(self.pick("agent"))])
+        if "steps" in body:
+            body["steps"] = [{"share": 10}, {"share": 50}]
+            for name in ("analysis", "limits", "judge", "ratio", "on_harm", "on_end", "no_data_after", "audience", "salt"):
+                body.pop(name, None)
         if "moves" in body:
             body["moves"] = [{"agent": self.pick("agent"), "version": 1} for _ in range(self.rng.randrange(1, 3))]
         for name in ("expected", "expected_latest"):

@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 while clients write: nothing acknowledged is lost, nothing is applied twice, whenever the end comes."""
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 
 import pytest
 
 from harness import server as servers
 from harness.crashes import Crashes, derived
 from harness.ledger import place
+from harness.rollout import Traffic, fresh
 from harness.scale import SCALE, make_random
 from harness.server import ROOT, clean_env, run_cli
 from harness.table import rows
+from harness.world import World
 
 ASAN = ROOT / "build/asan/serin"
 AT_START = ("audit_key_", "migrate_")
 IN_COPIES = ("backup_", "restore_")
 IN_SNAPSHOT_FILE = ("snapshot_file_",)
 IN_OUTCOMES = ("outcomes_",)  # test_outcomes_exact.py
+IN_VERDICTS = ("verdict_",)
 POINTS = [row[0] for _, row in rows("src/base/failpoint.def", "FAILPOINT_ROW")]
 WRITE_POINTS = [name for name in POINTS if name.startswith(("write_", "change_"))]
 PASSAGES = max(1, SCALE.kills // 50)  # of each failpoint of a change; the others once
@@ -72,7 +77,7 @@ def ends_at(point, *arguments, folder):
     assert done.returncode == -signal.SIGKILL, done
 
 
-@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS and not name.startswith(IN_COPIES + IN_SNAPSHOT_FILE + IN_OUTCOMES)])
+@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS and not name.startswith(IN_COPIES + IN_SNAPSHOT_FILE + IN_OUTCOMES + IN_VERDICTS)])
 def test_killed_in_a_first_start_or_a_rebuild(tmp_path, asan, point):
     """The next start finds a store in order."""
     store = f"sqlite:{tmp_path}/serin.db"
@@ -139,6 +144,26 @@ def test_an_unknown_failpoint_is_refused(tmp_path, asan):
     env = clean_env(tmp_path, SERIN_FAILPOINT="nowhere:1")
     done = subprocess.run([str(ASAN), "serve"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and "nowhere:1" in done.stderr, done
+
+
+@pytest.mark.parametrize("point", [name for name in POINTS if name.startswith(IN_VERDICTS)])
+def test_killed_in_a_verdict(tmp_path, asan, point):
+    """Whoever is killed before the verdict's commit has done nothing, whoever is killed behind it does nothing again."""
+    server = servers.Server(tmp_path, env={"SERIN_FAILPOINT": f"{point}:1"}).start()
+    world = World(server).make_environments()
+    traffic = Traffic(world, fresh(world), make_random())
+    traffic.send((0.0, 0.5), count=2000)
+    server.process.wait_end(60)
+    server.close_clients()
+    with closing(sqlite3.connect(server.store)) as db:
+        moves = [action for action, in db.execute("SELECT action FROM rollout_moves ORDER BY seq")]
+    assert moves == (["start"] if point == "verdict_begin" else ["start", "rollback"])
+    server.env = {}
+    server.start()
+    traffic.admin = server.admin
+    seen = traffic.until({"rolled_back"}, (0.0, 0.5))
+    assert [move["action"] for move in seen["moves"]] == ["rollback", "start"]
+    server.stop()
 
 
 def test_the_released_program_has_no_failpoints():
