@@ -294,6 +294,21 @@ static void test_eras_are_bounded(void **state) {
     assert_gets((struct ask){.key = "u", .began = third}, 4, RESOLVE_DEPLOYED);
 }
 
+/* A rollout may go on long after the deployment: the day is counted back from its newest step. */
+static void test_eras_of_a_long_rollout(void **state) {
+    deploy(1);
+    int64_t before = now();
+    start("r-1", 1, 2, NULL);
+    int64_t first = now();
+    clock_fake_advance(&world.clock, 2 * SESSION_LIFE);
+    move("r-1", ROLLOUT_RUNNING, 40000);
+    assert_gets((struct ask){.key = inside, .began = first}, 2, RESOLVE_SESSION); /* in force when the day began */
+    assert_gets((struct ask){.key = inside, .began = before}, 2, RESOLVE_ROLLOUT);
+    clock_fake_advance(&world.clock, 2 * SESSION_LIFE);
+    move("r-1", ROLLOUT_RUNNING, SHARE_ALL);
+    assert_gets((struct ask){.key = inside, .began = first}, 2, RESOLVE_ROLLOUT);
+}
+
 static int collect(void *ctx, struct slice piece, struct err *err) {
     str_add_slice(ctx, piece);
     return 0;
@@ -391,6 +406,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_sessions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_session_of_a_second_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_eras_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_eras_of_a_long_rollout, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_clock_that_goes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_panics, setup, teardown),
         cmocka_unit_test_setup_teardown(test_looking_back, setup, teardown),

@@ -341,6 +341,53 @@ static void test_session_ends(void **state) {
     snapshot_unref(snapshot);
 }
 
+/* The candidate of now was the stable version of then: the version is the same, the arm is not, and so it is no evidence and another ETag. */
+static void test_session_on_the_other_arm(void **state) {
+    static const struct snapshot_era_spec turned[] = {
+        {.era = {.from = NOON + HOUR, .version = 42, .candidate = 43, .share = SHARE_ALL, .salt = "salt"}},
+        {.era = {.from = NOON, .version = 43}},
+    };
+    struct rollout all = running;
+    struct test_entry entry = support();
+    all.share = SHARE_ALL;
+    entry.rollout = &all;
+    entry.eras = turned;
+    entry.era_count = 2;
+    struct snapshot *snapshot = test_snapshot_of(&entry, 1);
+    struct decision then = decide(snapshot, (struct ask){.key = "u", .began = NOON}),
+                    now = decide(snapshot, (struct ask){.key = "u", .began = NOON + HOUR});
+    char etags[2][DECISION_ETAG_SIZE];
+    assert_ptr_equal(then.version, now.version);
+    assert_false(then.candidate);
+    assert_true(now.candidate);
+    assert_null(then.rollout);
+    assert_non_null(now.rollout);
+    decision_etag(&then, etags[0]);
+    decision_etag(&now, etags[1]);
+    assert_string_equal(etags[0], "W/\"7.43.11.stable.SESSION\"");
+    assert_string_equal(etags[1], "W/\"7.43.11.candidate.SESSION.counted\"");
+    snapshot_unref(snapshot);
+}
+
+/* However long the rollout's id: the head of a session has it, too. */
+static void test_session_has_room_for_any_id(void **state) {
+    static char id[2000];
+    struct rollout named = running;
+    struct test_entry entry = support();
+    memset(id, 'r', sizeof(id) - 1);
+    named.id = id;
+    entry.rollout = &named;
+    entry.eras = eras;
+    entry.era_count = ARRAY_LEN(eras);
+    struct snapshot *snapshot = test_snapshot_of(&entry, 1);
+    struct decision decision = decide(snapshot, (struct ask){.key = "u", .began = NOON + 3 * HOUR});
+    assert_non_null(decision.rollout);
+    char *text = text_of(&decision); /* which asserts the size */
+    assert_has(text, id, true);
+    free(text);
+    snapshot_unref(snapshot);
+}
+
 /* ---- explain ---- */
 
 static json_t *explain(const struct snapshot *snapshot, struct ask ask, json_t **ret_all) {
@@ -486,6 +533,8 @@ int main(void) {
         cmocka_unit_test(test_written_session),
         cmocka_unit_test(test_etags),
         cmocka_unit_test(test_session_ends),
+        cmocka_unit_test(test_session_on_the_other_arm),
+        cmocka_unit_test(test_session_has_room_for_any_id),
         cmocka_unit_test(test_explain_rollout),
         cmocka_unit_test(test_explain_session),
         cmocka_unit_test(test_explain_panic),

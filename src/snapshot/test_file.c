@@ -44,7 +44,7 @@ static const struct rollout rollout = {.id = "r-1",
                                        .salt = "salt",
                                        .share = 5000,
                                        .seq = 13,
-                                       .state = ROLLOUT_PAUSED,
+                                       .state = ROLLOUT_RUNNING,
                                        .audience = "{\"==\":[{\"var\":\"plan\"},\"pro\"]}"};
 static const struct panic fire = {
     .agent = "d", .version = 7, .reason = "fire", .created_by = "ann", .created_at = 5, .seq = 14};
@@ -296,7 +296,29 @@ static void test_what_no_snapshot_can_hold(void **state) {
     assert_text_refused("[\"*\"]", "[\"*\",");
     assert_text_refused("empty", "empt\xff");
     assert_text_refused("staff", "utter"); /* overrides are in order */
-    assert_text_refused("paused", "ended!");
+    assert_text_refused("running", "runners");
+    assert_text_refused("running", "aborted"); /* what has ended is not kept */
+}
+
+/* Sessions look for the first era that had begun: one behind a newer or equal one would never be found. */
+static void test_eras_stand_in_order(void **state) {
+    static const int64_t befores[] = {9, 10, 11};
+    for (size_t i = 0; i < ARRAY_LEN(befores); i++) {
+        const struct snapshot_era_spec two[] = {{.era = {.from = 10, .version = 2}},
+                                                {.era = {.from = befores[i], .version = 1}}};
+        const struct test_entry entry = {
+            .agent = "a", .environment = "production", .version = 2, .seq = 9, .eras = two, .era_count = 2};
+        struct snapshot *snapshot = test_snapshot_of(&entry, 1), *read = NULL;
+        struct str file = STR_INIT;
+        assert_int_equal(snapshot_file_write(snapshot, collect, &file, NULL), 0);
+        if (befores[i] < 10)
+            assert_int_equal(snapshot_file_read(str_slice(&file), &read, NULL), 0);
+        else
+            assert_refused(str_slice(&file), "no snapshot can hold");
+        snapshot_unref(read);
+        snapshot_unref(snapshot);
+        str_deinit(&file);
+    }
 }
 
 static int count_pieces(void *ctx, struct slice piece, struct err *err) {
@@ -357,6 +379,7 @@ int main(void) {
         cmocka_unit_test(test_every_bit),
         cmocka_unit_test(test_every_byte_behind_a_right_checksum),
         cmocka_unit_test(test_what_no_snapshot_can_hold),
+        cmocka_unit_test(test_eras_stand_in_order),
         cmocka_unit_test(test_a_sink_that_fails),
         cmocka_unit_test(test_memory_ends_while_writing),
         cmocka_unit_test(test_memory_ends_while_reading),
