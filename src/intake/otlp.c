@@ -339,6 +339,7 @@ static bool read_resource(struct reading *reading, struct scan *scan, struct spa
 
 static bool read_top_member(struct reading *reading, struct scan *scan, struct slice key, struct span *resource) {
     if (!slice_equal_text(key, "resourceSpans")) return scan_skip(scan);
+    reading->has_spans = true;
     if (scan_peek(scan) != SCAN_ARRAY) reading_fault_at(reading, OUTCOME_FAULT_TYPE, "/resourceSpans");
     return each_item(reading, scan, resource, read_resource);
 }
@@ -354,5 +355,7 @@ bool read_otlp(struct reading *reading, struct scan *scan) {
         reading_fault_at(reading, OUTCOME_FAULT_TYPE, "");
         return scan_skip(scan) && scan_end(scan);
     }
-    return each_member(reading, scan, resource, read_top_member) && scan_end(scan);
+    if (!each_member(reading, scan, resource, read_top_member) || !scan_end(scan)) return false;
+    if (!reading->has_spans) reading_fault_at(reading, OUTCOME_FAULT_MISSING, "/resourceSpans");
+    return true;
 }

@@ -16,6 +16,7 @@ struct reading {
     uint8_t guess[OUTCOME_FIELD_COUNT_]; /* which field stood in that place of the item before */
     char minute[16];                     /* "2026-11-23T14:05" as it was read last */
     int64_t minute_at;                   /* when that begins; -1: nothing was read */
+    bool has_spans;                      /* OTLP: its list was there */
 };
 
 /* Adds a fault of the item that is read; `field` "" = all of it. */

@@ -116,7 +116,7 @@ def test_openapi_has_every_operation_with_its_parameters(server):
             body = operation["requestBody"]["content"]["application/json"]["schema"]
             assert set(body["properties"]) == {p.name for p in op.takes("body")}
             assert set(body.get("required", [])) == {p.name for p in op.takes("body") if p.required}
-            assert body["additionalProperties"] is False
+            assert body["additionalProperties"] is (op.name == "otlp_traces"), "its protocol has receivers pass over what they do not know"
         assert str(op.status) in operation["responses"]
         assert "default" in operation["responses"] or "4XX" in operation["responses"]
 
