@@ -11,6 +11,7 @@
 #include "intake/intake.h"
 
 #include "base/failpoint.h"
+#include "base/thread.h"
 #include "intake/window.h"
 
 #include <errno.h>
@@ -382,6 +383,9 @@ static void do_round(struct intake *intake, struct job *jobs) {
         }
         answer(intake, job, r, &err);
     }
+}
+
+static void show_figures(struct intake *intake) {
     atomic_store(&intake->log_size, intake->log_bytes);
     atomic_store(&intake->rollouts, intake->fold ? fold_count(intake->fold) : 0);
 }
