@@ -426,6 +426,7 @@ static void checkpoint_if_due(struct intake *intake) {
 
 static void *write_outcomes(void *arg) {
     struct intake *intake = arg;
+    thread_give_way();
     for (bool ending = false; !ending;) {
         pthread_mutex_lock(&intake->mutex);
         wait_for_work(intake);
@@ -434,6 +435,7 @@ static void *write_outcomes(void *arg) {
         pthread_mutex_unlock(&intake->mutex);
         if (jobs) do_round(intake, jobs);
         checkpoint_if_due(intake);
+        show_figures(intake);
     }
     return NULL;
 }
