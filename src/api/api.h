@@ -32,7 +32,7 @@ struct api_options {
                      struct api_standing *ret); /* any thread; NULL: the store is open and there is no file */
     void *standing_ctx;
     struct intake *intake; /* of outcomes; NULL: none are taken */
-    struct flow *flow;     /* is told of decisions under rollouts, in seconds of clock_monotonic_coarse() */
+    struct flow *flow;     /* counts decisions; in seconds of clock_monotonic_coarse() */
     size_t body_limit;     /* of a body that was compressed, expanded; 0 = none */
     unsigned waiters;      /* requests that may wait for a position at once: they keep control threads busy */
 };
