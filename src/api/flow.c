@@ -145,14 +145,15 @@ static uint32_t first_lane(pthread_t self) {
     return (uint32_t)((uint64_t)self * UINT64_C(0x9e3779b97f4a7c15) >> (64 - LANE_BITS));
 }
 
-static struct lane *find_lane(struct flow *flow, pthread_t self) {
+/* The thread's lane, or LANES: it has none. */
+static uint32_t find_lane(struct flow *flow, pthread_t self) {
     for (uint32_t i = 0, first = first_lane(self); i < LANES; i++) {
-        struct lane *lane = &flow->lanes[(first + i) % LANES];
-        pthread_t owner = atomic_load_explicit(&lane->owner, memory_order_relaxed);
-        if (owner == self) return lane;
+        uint32_t number = (first + i) % LANES;
+        pthread_t owner = atomic_load_explicit(&flow->lanes[number].owner, memory_order_relaxed);
+        if (owner == self) return number;
         if (!owner) break;
     }
-    return NULL;
+    return LANES;
 }
 
 static struct set *sets_new(uint64_t count) {
@@ -161,19 +162,20 @@ static struct set *sets_new(uint64_t count) {
     return sets;
 }
 
-/* More threads than lanes, or no memory: NULL, and the thread counts in the book. */
-static struct lane *take_lane(struct flow *flow, pthread_t self) {
+/* More threads than lanes, or no memory: LANES, and the thread counts in the book. */
+static uint32_t take_lane(struct flow *flow, pthread_t self) {
     for (uint32_t i = 0, first = first_lane(self); i < LANES; i++) {
-        struct lane *lane = &flow->lanes[(first + i) % LANES];
+        uint32_t number = (first + i) % LANES;
+        struct lane *lane = &flow->lanes[number];
         if (atomic_load_explicit(&lane->owner, memory_order_relaxed)) continue;
         if (!lane->sets) lane->sets = sets_new(SETS_FIRST);
         if (!lane->cells) lane->cells = calloc((size_t)SETS_FIRST * WAYS, sizeof(*lane->cells));
-        if (!lane->sets || !lane->cells) return NULL;
+        if (!lane->sets || !lane->cells) return LANES;
         lane->set_count = SETS_FIRST;
         atomic_store_explicit(&lane->owner, self, memory_order_relaxed);
-        return lane;
+        return number;
     }
-    return NULL;
+    return LANES;
 }
 
 static uint64_t set_of(const struct lane *lane, uint64_t key) {
@@ -249,9 +251,10 @@ __attribute__((noinline)) static void count_first(struct flow *flow, uint64_t ke
     pthread_mutex_lock(&flow->lock);
     uint32_t cell = find_cell(flow, key, &kind);
     if (cell != LEFT_OUT) flow->cells[cell]->ref = decision->ref;
-    struct lane *lane = find_lane(flow, self);
-    if (!lane) lane = take_lane(flow, self);
-    if (lane) {
+    uint32_t number = find_lane(flow, self);
+    if (number == LANES) number = take_lane(flow, self);
+    if (number < LANES) {
+        struct lane *lane = &flow->lanes[number];
         uint64_t place = make_place(flow, lane, key);
         lane->cells[place] = cell;
         put_count(lane, place, key, 1);
@@ -264,8 +267,9 @@ __attribute__((noinline)) static void count_first(struct flow *flow, uint64_t ke
 void flow_count(struct flow *flow, const struct decision *decision) {
     int64_t rollout = decision->rollout ? decision->rollout->seq : 0;
     uint64_t key = key_of(decision->ref, decision->version->number, rollout, decision->candidate);
-    struct lane *lane = find_lane(flow, pthread_self());
-    if (lane) {
+    uint32_t number = find_lane(flow, pthread_self());
+    if (number < LANES) {
+        const struct lane *lane = &flow->lanes[number];
         struct set *set = &lane->sets[set_of(lane, key)];
         for (uint32_t way = 0; way < WAYS; way++) {
             if (read_key(set, way) != key) continue;
@@ -456,6 +460,13 @@ int flow_each(struct flow *flow, int64_t second, int (*each)(void *ctx, const st
     free(list);
     pthread_mutex_unlock(&flow->reading);
     return r;
+}
+
+size_t flow_size(struct flow *flow) {
+    pthread_mutex_lock(&flow->lock);
+    size_t size = flow->cell_count - 1;
+    pthread_mutex_unlock(&flow->lock);
+    return size;
 }
 
 uint64_t flow_left_out(struct flow *flow) {

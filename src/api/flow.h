@@ -46,7 +46,9 @@ struct flow_series {
 /* Looks, and shows every series in order of environment, agent, version and arm. Stops at other than 0 and answers that; NO_MEMORY. */
 int flow_each(struct flow *flow, int64_t second, int (*each)(void *ctx, const struct flow_series *series),
               void *ctx) MUST_CHECK;
-/* Decisions of series that found no room. */
+/* Series, at most. */
+size_t flow_size(struct flow *flow);
+/* Decisions of series that found no room, as of the last look. */
 uint64_t flow_left_out(struct flow *flow);
 
 /* Whether the version is served to anybody now. */

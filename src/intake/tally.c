@@ -161,6 +161,13 @@ int tally_each(struct tally *tally, int (*each)(void *ctx, const struct tally_se
     return r;
 }
 
+size_t tally_size(struct tally *tally) {
+    tally_begin(tally);
+    size_t size = tally->count;
+    tally_end(tally);
+    return size;
+}
+
 static uint64_t outcomes_of(const struct tally_series *series) {
     return series->ok + series->failed;
 }

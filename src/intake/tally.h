@@ -42,6 +42,7 @@ void tally_end(struct tally *tally);
 
 /* Calls `each` with every series in order of environment, agent, version and arm, as of now. Stops at other than 0 and answers that; NO_MEMORY. */
 int tally_each(struct tally *tally, int (*each)(void *ctx, const struct tally_series *series), void *ctx) MUST_CHECK;
+size_t tally_size(struct tally *tally);
 /* Outcomes of series that found no room. */
 uint64_t tally_left_out(struct tally *tally);
 /* Lets series go; `serves` says whether the version is served to anybody now. */
