@@ -200,21 +200,25 @@ def test_an_open_rollout_and_its_evidence(server, world, rng):
     eventually(lambda: not Scrape(server.admin).of("serin_rollout_state", **labels))
 
 
-def test_evidence_rises_to_its_threshold_and_the_move_is_counted(server, world, rng):
-    agent = fresh(world)
-    before = Scrape(server.admin).of("serin_rollout_moves_total")
-    traffic = Traffic(world, agent, rng)
-    seen = []
+def test_evidence_rises_and_the_move_that_follows_is_counted(server, world, rng):
+    agent, rolled_back = fresh(world), {"name": "serin_rollout_moves_total", "action": "rollback"}
+    before = value_of(server, **rolled_back)
+    traffic = Traffic(world, agent, rng, analysis={"settle": "0s", "alpha": 0.000001, "metrics": ["error"]})
 
-    def rolled_back():
-        traffic.send((0.02, 0.15), count=100)
-        value = Scrape(server.admin).of("serin_rollout_evidence_log", agent=agent, metric="all", direction="harm")
-        seen.extend(value.values())
-        return traffic.state()["rollout"]["state"] == "rolled_back"
+    def harm():
+        """Few users between two looks, so that it is seen before it is enough."""
+        traffic.send((0.02, 0.15), count=80)
+        looks = value_of(server, "serin_controller_looks_total")
+        eventually(lambda: value_of(server, "serin_controller_looks_total") >= looks + 2)
+        return any(value > 0 for value in Scrape(server.admin).of("serin_rollout_evidence_log", agent=agent, metric="all", direction="harm").values())
 
-    eventually(rolled_back)
-    eventually(lambda: Scrape(server.admin).of("serin_rollout_moves_total") == {**before, ("rollback",): before[("rollback",)] + 1})
-    assert max(seen) > 0
+    eventually(harm)
+    traffic.until({"rolled_back"}, (0.02, 0.2))
+    eventually(lambda: value_of(server, **rolled_back) == before + 1)
+
+
+def value_of(server, name, **labels):
+    return Scrape(server.admin).value(name, **labels)
 
 
 def test_the_controller_looks(server, world):
