@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "fetch/fetch.h"
 #include "ops/live.h"
 #include "ops/table.h"
 #include "store/store.h"
@@ -22,7 +23,8 @@ struct ops {
     struct live *live;
     const struct clock *clock;
     const struct log *log;
-    const uint8_t *audit_key; /* Ed25519 private key */
+    const uint8_t *audit_key;     /* Ed25519 private key */
+    struct fetch_allow *outgoing; /* where the server may send requests */
 };
 
 /* One call, from the question to the answer. The caller owns it and ends it with op_call_deinit(). */

@@ -14,6 +14,7 @@ struct parts {
     struct systemd systemd; /* filled before the parts are made */
     struct config *config;
     struct log log;
+    struct fetch_allow *outgoing; /* where the server may send requests */
     struct store *store;
     struct publisher *publisher;
     struct live *live;
