@@ -30,7 +30,7 @@ struct fetch_allow;
 int fetch_allow_new(const char *origins, struct fetch_allow **ret, struct err *err) MUST_CHECK;
 /* Puts another list in force, for requests that begin from now on. On failure everything stays as it was. */
 int fetch_allow_set(struct fetch_allow *allow, const char *origins, struct err *err) MUST_CHECK;
-/* Whether the server may send requests to this address. INVALID: it is no such address; NOT_ALLOWED: its origin is not in the list. */
+/* Whether the server may send requests to this address; without a list nowhere. INVALID: it is no such address; NOT_ALLOWED: its origin is not in the list. */
 int fetch_allow_check(struct fetch_allow *allow, const char *url, struct err *err) MUST_CHECK;
 struct fetch_allow *fetch_allow_free(struct fetch_allow *allow);
 DEFINE_CLEANUP(struct fetch_allow *, fetch_allow_free)

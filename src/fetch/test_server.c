@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#define CONNECTIONS_MAX 64
+#define CONNECTIONS_MAX 512
 #define REQUEST_MAX 65536
 
 struct connection {
@@ -36,6 +36,9 @@ struct test_server {
     pthread_mutex_t lock;
     pthread_cond_t news;
     int asked;
+    int status; /* of paths that the table does not name */
+    char *body;
+    char line[SERVER_LINE_SIZE]; /* the newest request's first */
     size_t count;
     struct connection connections[CONNECTIONS_MAX];
 };
@@ -86,10 +89,29 @@ static bool answer_echo(struct connection *connection, const char *request, size
     return put_text(connection, head) && put_bytes(connection, request, len);
 }
 
+static bool answer_said(struct connection *connection) {
+    struct test_server *server = connection->server;
+    char head[128];
+    pthread_mutex_lock(&server->lock);
+    int status = server->status;
+    char *body = strdup(server->body ? server->body : "");
+    pthread_mutex_unlock(&server->lock);
+    assert_non_null(body);
+    (void)snprintf(head, sizeof(head), "HTTP/1.1 %d Said\r\nContent-Length: %zu\r\n\r\n", status, strlen(body));
+    bool open = status != 0;
+    if (open)
+        open = put_text(connection, head) && put_text(connection, body);
+    else
+        wait_for_end(connection);
+    free(body);
+    return open;
+}
+
 /* Whether the connection stays open. */
 static bool answer(struct connection *connection, const char *request, size_t len) {
     static const char part[] = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx";
     const char *path = strchr(request, ' ') + 1;
+    if (strstr(path, "/api/")) return answer_said(connection);
     if (!strncmp(path, "/ok", 3)) return put_text(connection, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
     if (!strncmp(path, "/echo", 5)) return answer_echo(connection, request, len);
     if (!strncmp(path, "/redirect", 9))
@@ -112,9 +134,10 @@ static size_t length_of(const char *request) {
     return (size_t)(end + 4 - request) + (length && length < end ? strtoul(length + 18, NULL, 10) : 0);
 }
 
-static void note_asked(struct test_server *server) {
+static void note_asked(struct test_server *server, const char *request) {
     pthread_mutex_lock(&server->lock);
     server->asked++;
+    (void)snprintf(server->line, sizeof(server->line), "%.*s", (int)strcspn(request, "\r"), request);
     pthread_cond_broadcast(&server->news);
     pthread_mutex_unlock(&server->lock);
 }
@@ -130,7 +153,7 @@ static void *serve(void *ctx) {
         request[have] = '\0';
         wanted = length_of(request);
         if (!wanted || have < wanted) continue;
-        note_asked(connection->server);
+        note_asked(connection->server, request);
         open = answer(connection, request, have);
         have = 0;
     }
@@ -208,9 +231,24 @@ void server_stop(struct test_server *server) {
         close(connection->fd);
     }
     SSL_CTX_free(server->tls);
+    free(server->body);
     pthread_cond_destroy(&server->news);
     pthread_mutex_destroy(&server->lock);
     free(server);
+}
+
+void server_say(struct test_server *server, int status, const char *body) {
+    pthread_mutex_lock(&server->lock);
+    free(server->body);
+    server->status = status;
+    server->body = strdup(body);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void server_line(struct test_server *server, char ret[SERVER_LINE_SIZE]) {
+    pthread_mutex_lock(&server->lock);
+    memcpy(ret, server->line, SERVER_LINE_SIZE);
+    pthread_mutex_unlock(&server->lock);
 }
 
 int server_port(const struct test_server *server) {

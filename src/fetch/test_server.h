@@ -16,6 +16,11 @@ struct test_server;
 struct test_server *server_start(bool tls);
 void server_stop(struct test_server *server);
 int server_port(const struct test_server *server);
+/* What paths with /api/ in them get from now on; status 0: nothing, ever. */
+void server_say(struct test_server *server, int status, const char *body);
+/* The newest request's first line. */
+#define SERVER_LINE_SIZE 512
+void server_line(struct test_server *server, char ret[SERVER_LINE_SIZE]);
 /* Requests that came whole; waits up to 10 s until there are so many. */
 int server_asked(struct test_server *server);
 bool server_wait_asked(struct test_server *server, int count);

@@ -178,6 +178,10 @@ static int make_keeper(struct parts *parts, const char *path, struct err *err) {
 static void standing(void *ctx, struct api_standing *ret) {
     struct parts *parts = ctx;
     keeper_standing(parts->keeper, ret);
+    struct guards_stats guards;
+    guards_stats(parts->guards, &guards);
+    ret->guard_queries = guards.queries;
+    ret->guard_failures = guards.failures;
 }
 
 static int make_evidence(struct parts *parts, struct err *err) {
@@ -206,9 +210,15 @@ static int make_live(struct parts *parts, struct err *err) {
     return live_new(&live, &parts->live, err);
 }
 
+static int make_guards(struct parts *parts, struct err *err) {
+    struct guards_options guards = {.clock = &clock_system, .log = &parts->log, .allow = parts->outgoing};
+    return guards_new(&guards, &parts->guards, err);
+}
+
 static int make_api(struct parts *parts, struct err *err) {
     int r = make_evidence(parts, err);
     if (r == 0) r = make_live(parts, err);
+    if (r == 0) r = make_guards(parts, err);
     if (r < 0) return r;
     parts->ops = (struct ops){
         .store = parts->store,
@@ -217,6 +227,7 @@ static int make_api(struct parts *parts, struct err *err) {
         .log = &parts->log,
         .audit_key = parts->audit_key,
         .outgoing = parts->outgoing,
+        .guards = guards_source(parts->guards),
     };
     struct api_options api = {
         .ops = &parts->ops,
@@ -289,6 +300,7 @@ int parts_start(struct parts *parts, struct err *err) {
     if (r == 0) r = look_once(parts, err);
     if (r == 0) r = serve_http(parts, err);
     if (r == 0) r = keeper_start(parts->keeper, err);
+    if (r == 0) r = guards_start(parts->guards, err);
     return r == 0 ? controller_start(parts->controller, err) : r;
 }
 
@@ -298,6 +310,7 @@ void parts_stop(struct parts *parts) {
     if (parts->keeper) keeper_stop(parts->keeper);
     controller_free(parts->controller);
     api_free(parts->api);
+    guards_free(parts->guards);
     evidence_keeper_free(parts->evidence);
     flow_free(parts->flow);
     intake_free(parts->intake);
