@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers of Prometheus, right and wrong, and what conditions make of their numbers. */
+#include "base/ticker.h"
 #include "controller/prometheus.h"
 
 #include <math.h>
@@ -136,11 +137,24 @@ static void test_conditions(void **state) {
     }
 }
 
+static void test_memory_ends(void **state) {
+    for (size_t n = 1;; n++) {
+        struct prometheus_values values;
+        ticker_start(n);
+        int r = read_text(200, VECTOR(SERIES("1") "," SERIES("NaN")), &values, NULL);
+        bool failed = ticker_stop();
+        assert_int_equal(r, failed ? -ERR_NO_MEMORY : 0);
+        prometheus_values_deinit(&values);
+        if (!failed) break;
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_no_numbers),
         cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_memory_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,8 +114,10 @@ class Server:
         self.clients = {}
 
     def start(self):
+        env = {"SERIN_BOOTSTRAP_KEY": FIRST_KEY, "SERIN_OUTGOING_ALLOW": NOBODY, **self.env}
         self.process = Process(self.folder, "--store", f"sqlite:{self.store}", "--listen", "127.0.0.1:0", *self.arguments,
-                               env={"SERIN_BOOTSTRAP_KEY": FIRST_KEY, "SERIN_OUTGOING_ALLOW": NOBODY, **self.env}, launcher=self.launcher, pass_fds=self.pass_fds)
+                               env={name: value for name, value in env.items() if value is not None}, launcher=self.launcher,
+                               pass_fds=self.pass_fds)
         event = self.process.wait_event("listening")
         assert event, f"the server ended with {self.process.wait_end()}:\n{self.process.log()}"
         self.address = event["address"]
