@@ -14,12 +14,13 @@
 struct api;
 struct intake;
 
-/* How this server stands with its store and its snapshot file. */
+/* How this server stands with its store, its snapshot file and the servers of guards. */
 struct api_standing {
     bool store_open;
     struct err store_err; /* why it is not */
     struct position file; /* what the file holds; epoch 0: nothing yet */
     uint64_t file_failures;
+    uint64_t guard_queries, guard_failures; /* sent to servers of guards; of these without a usable answer */
 };
 
 struct api_options {

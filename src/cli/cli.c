@@ -225,7 +225,7 @@ int cli_main(int argc, char **argv, const struct cli_local *locals, size_t local
     struct cli_transport *transport = NULL;
     struct err err = ERR_INIT;
     who_am_i(who, sizeof(who));
-    int r = curl_transport_new(&transport, &err);
+    int r = transport_new(&transport, &err);
     if (r < 0) {
         cli_report(&err);
         return 1;
@@ -242,6 +242,6 @@ int cli_main(int argc, char **argv, const struct cli_local *locals, size_t local
         .transport = transport,
     };
     r = cli_run(&world, argc, argv, locals, local_count);
-    curl_transport_free(transport);
+    transport_free(transport);
     return r;
 }

@@ -193,10 +193,10 @@ int cli_run(const struct cli_world *world, int argc, char *const *argv, const st
 void cli_print_line(const struct cli *cli, const char *text);
 void cli_note(const struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* libcurl: http and https, no redirects. */
-int curl_transport_new(struct cli_transport **ret, struct err *err) MUST_CHECK;
-void curl_transport_free(struct cli_transport *transport);
-DEFINE_CLEANUP(struct cli_transport *, curl_transport_free)
+/* The network (fetch/fetch.h): http and https, no redirects. */
+int transport_new(struct cli_transport **ret, struct err *err) MUST_CHECK;
+void transport_free(struct cli_transport *transport);
+DEFINE_CLEANUP(struct cli_transport *, transport_free)
 
 /* ---- calls (request.c, client.c) ---- */
 

@@ -108,6 +108,7 @@ static const struct {
     {"rollout-start", "rollout start support@3 -e production --template careful"},
     {"rollout-list", "rollout list support"},
     {"rollout-status", "rollout status support -e production"},
+    {"rollout-status-guards", "rollout status support -e production"},
     {"rollout-pause", "rollout pause support -e production"},
     {"rollout-pause-again", "rollout pause support -e production"},
     {"rollout-advance", "rollout advance support -e production"},

@@ -48,14 +48,6 @@ struct arm_flow {
     int64_t outcome_at, decision_at, unanswered_since;
 };
 
-/* What a guard's server said last. `since`: the state has been the same since then. */
-enum guard_state { GUARD_UNKNOWN, GUARD_FINE, GUARD_BAD };
-struct guard_seen {
-    enum guard_state state;
-    int64_t since;
-    double value; /* NAN when it is unknown */
-};
-
 /* Where the rollout stands, and what else matters. */
 struct rollout_facts {
     enum rollout_state state;

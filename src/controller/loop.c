@@ -316,7 +316,21 @@ static int take_evidence(void *ctx, const struct evidence_seen *seen) {
 
 /* ---- deciding ---- */
 
-static struct rollout_facts facts_of(const struct tracked *tracked, int64_t now) {
+/* What was so before the rollout began says nothing about how long it has been so under it. */
+static void take_guards(const struct controller *controller, const struct tracked *tracked,
+                        struct rollout_facts *facts) {
+    const struct guard_source *source = &controller->options.ops->guards;
+    struct guard_told told[ROLLOUT_GUARDS_MAX];
+    size_t count = tracked->plan.guard_count;
+    if (source->look && count) source->look(source->ctx, tracked->plan.guards, count, told);
+    for (size_t i = 0; i < count; i++) {
+        struct guard_seen *seen = &facts->guards[i];
+        *seen = source->look ? told[i].seen : (struct guard_seen){.state = GUARD_UNKNOWN, .value = NAN};
+        if (seen->since && seen->since < tracked->rollout.created_at) seen->since = tracked->rollout.created_at;
+    }
+}
+
+static struct rollout_facts facts_of(const struct controller *controller, const struct tracked *tracked, int64_t now) {
     struct rollout_facts facts = {.state = tracked->rollout.state,
                                   .step = tracked->rollout.step,
                                   .step_at = tracked->rollout.step_at,
@@ -326,8 +340,7 @@ static struct rollout_facts facts_of(const struct tracked *tracked, int64_t now)
                                   .panic = tracked->panic,
                                   .may_promote = true}; /* the environment had its say in the plan's on_end */
     memcpy(facts.flow, tracked->flow, sizeof(facts.flow));
-    for (size_t i = 0; i < tracked->plan.guard_count; i++)
-        facts.guards[i] = (struct guard_seen){.state = GUARD_UNKNOWN, .value = NAN};
+    take_guards(controller, tracked, &facts);
     return facts;
 }
 
@@ -422,7 +435,7 @@ static int look_at(struct controller *controller, struct tracked *tracked, int64
     if (!tracked->usable || !tracked->synced || !tracked->judged.len) return 0;
     if (tracked->has_news || !tracked->has_verdict) r = judge(controller, tracked, &evidence, err);
     if (r < 0) return r;
-    struct rollout_facts facts = facts_of(tracked, now);
+    struct rollout_facts facts = facts_of(controller, tracked, now);
     struct rollout_ruling ruling = rollout_decide(&tracked->plan, &facts, &tracked->verdict);
     if (ruling.action == ROLLOUT_WAIT) return 0;
     if (!evidence) r = evidence_read(&tracked->plan, str_slice(&tracked->judged), &evidence, err);

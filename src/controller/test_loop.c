@@ -87,6 +87,20 @@ static int keep_tick(void *ctx, int64_t now, int (*each)(void *, const struct ev
     return r;
 }
 
+/* ---- servers of guards ---- */
+
+static struct guard_told guard_told; /* of every guard */
+
+static void see_guards(void *ctx, const struct guard *guards, size_t count, struct guard_told *ret) {
+    for (size_t i = 0; i < count; i++)
+        ret[i] = guard_told;
+}
+
+/* From now on. */
+static void set_guard(enum guard_state state, double value) {
+    guard_told = (struct guard_told){.seen = {state, clock_wall(&world.clock), value}};
+}
+
 /* ---- the story's means ---- */
 
 #define TWO_STEPS                                                                                                      \
@@ -106,6 +120,8 @@ static int setup(void **state) {
     snprintf(url, sizeof(url), "sqlite::memory:controller%d", number++);
     struct store_options options = {.url = url};
     world_open(&world, &options);
+    assert_int_equal(fetch_allow_new("http://prometheus.test:9090", &world.ops.outgoing, NULL), 0);
+    world.ops.guards = (struct guard_source){.look = see_guards};
     world_do(&world, "environment_put", "{'environment':'staging'}");
     world_push(&world, "support", "one");
     world_push(&world, "support", "two");
@@ -118,6 +134,7 @@ static int teardown(void **state) {
     controller = controller_free(controller);
     while (kept_count)
         forget(&kept[0]);
+    fetch_allow_free(world.ops.outgoing);
     world_close(&world);
     return 0;
 }
@@ -339,6 +356,95 @@ static void test_never_past_a_person(void **state) {
     expect_state("rolled_back", 2);
 }
 
+#define GUARD(action)                                                                                                  \
+    ",'guards':[{'name':'p99','url':'http://prometheus.test:9090','query':'up','condition':'> 5','for':'1m',"          \
+    "'action':'" action "'}]"
+
+static const char *words_now(void) {
+    return json_get_text(rollout_now(), "words");
+}
+
+static void test_a_guard_that_is_fine_lets_it_go_on(void **state) {
+    set_guard(GUARD_UNKNOWN, NAN);
+    struct kept *of = start(GUARD("roll_back"));
+    outcomes(of, 1200, 20, 60);
+    for (int i = 0; i < 10; i++)
+        look();
+    expect_state("running", 1);
+    set_guard(GUARD_BAD, 6); /* not for long enough */
+    look();
+    expect_state("running", 1);
+    set_guard(GUARD_FINE, 4);
+    look();
+    expect_state("running", 2);
+}
+
+static void test_a_guard_rolls_back(void **state) {
+    struct kept *of = start(GUARD("roll_back"));
+    outcomes(of, 60, 50, 50);
+    set_guard(GUARD_BAD, 6);
+    for (int i = 0; i < 59; i++)
+        look();
+    expect_state("running", 1);
+    look();
+    expect_state("rolled_back", 1);
+    if (!strstr(words_now(), "rolled back at 20 %: guard p99: 6 > 5 for 1m")) fail_msg("%s", words_now());
+    assert_int_equal(world_served(&world, "support", "staging", NULL), 1);
+    struct journal journal = {.plan = &of->plan};
+    assert_int_equal(store_read(world.store, replay_all, &journal, NULL), 0);
+    assert_int_equal(journal.replayed, 1);
+}
+
+static void test_a_guard_holds_until_a_person_resumes(void **state) {
+    struct kept *of = start(GUARD("hold"));
+    outcomes(of, 60, 50, 50);
+    set_guard(GUARD_BAD, 6);
+    for (int i = 0; i < 60; i++)
+        look();
+    expect_state("held", 1);
+    assert_non_null(strstr(words_now(), "guard p99: 6 > 5 for"));
+    world_do(&world, "rollout_resume", "{'agent':'support','rollout':'staging','reason':'go'}");
+    look();
+    expect_state("running", 1);
+    for (int i = 0; i < 60; i++)
+        look();
+    expect_state("held", 1);
+}
+
+/* What another rollout has seen before is not held against this one. */
+static void test_a_guard_counts_from_the_start(void **state) {
+    set_guard(GUARD_BAD, 6);
+    clock_fake_advance(&world.clock, HOUR);
+    struct kept *of = start(GUARD("roll_back"));
+    outcomes(of, 60, 50, 50);
+    for (int i = 0; i < 50; i++)
+        look();
+    expect_state("running", 1);
+    for (int i = 0; i < 10; i++)
+        look();
+    expect_state("rolled_back", 1);
+}
+
+static void test_guards_are_shown(void **state) {
+    start(GUARD("hold"));
+    set_guard(GUARD_BAD, 6.5);
+    const json_t *guard =
+        json_at(world_do(&world, "rollout_get", "{'agent':'support','rollout':'staging'}"), "/guards/0");
+    assert_string_equal(json_get_text(guard, "name"), "p99");
+    assert_string_equal(json_get_text(guard, "state"), "bad");
+    assert_true(json_number_value(json_get(guard, "value")) == 6.5);
+    assert_non_null(json_get_text(guard, "since"));
+    assert_null(json_get(guard, "why"));
+    set_guard(GUARD_UNKNOWN, NAN);
+    snprintf(guard_told.why, sizeof(guard_told.why), "the server answered 500");
+    guard = json_at(world_do(&world, "rollout_get", "{'agent':'support','rollout':'staging'}"), "/guards/0");
+    assert_string_equal(json_get_text(guard, "state"), "unknown");
+    assert_null(json_get(guard, "value"));
+    assert_string_equal(json_get_text(guard, "why"), "the server answered 500");
+    world_do(&world, "rollout_abort", "{'agent':'support','rollout':'staging','reason':'enough'}");
+    assert_null(json_get(world_do(&world, "rollout_get", "{'agent':'support','rollout':'staging'}"), "guards"));
+}
+
 static void test_silence_holds_once(void **state) {
     struct kept *of = start("");
     outcomes(of, 60, 50, 50);
@@ -454,6 +560,11 @@ int main(void) {
         TEST(test_the_journal_replays),
         TEST(test_restarts_do_nothing_twice),
         TEST(test_never_past_a_person),
+        TEST(test_a_guard_that_is_fine_lets_it_go_on),
+        TEST(test_a_guard_rolls_back),
+        TEST(test_a_guard_holds_until_a_person_resumes),
+        TEST(test_a_guard_counts_from_the_start),
+        TEST(test_guards_are_shown),
         TEST(test_silence_holds_once),
         TEST(test_a_source_that_fails_is_asked_again),
         TEST(test_what_has_ended_is_closed_after_a_crash),

@@ -30,6 +30,11 @@ const struct sm rollout_sm = {
     .move_count = ARRAY_LEN(moves),
 };
 
+const char *guard_state_name(enum guard_state state) {
+    static const char *const guard_names[] = {"unknown", "fine", "bad"};
+    return guard_names[state];
+}
+
 const char *rollout_state_name(enum rollout_state state) {
     return states[state];
 }

@@ -59,7 +59,7 @@ struct ratio_rule {
 };
 
 /* A query against a Prometheus server that can hold or roll back, and carries no weight in the evidence. Kept and checked for form here; asked
- * by the controller. */
+ * by controller/guards.h. */
 enum guard_compare { GUARD_GT, GUARD_GE, GUARD_LT, GUARD_LE, GUARD_EQ, GUARD_NE };
 struct guard {
     const char *name, *url, *query;
@@ -68,6 +68,15 @@ struct guard {
     int64_t lasting; /* true for so long before it acts */
     enum rollout_reaction action;
 };
+
+/* What a guard's server said last. `since`: the state has been the same since then. */
+enum guard_state { GUARD_UNKNOWN, GUARD_FINE, GUARD_BAD };
+struct guard_seen {
+    enum guard_state state;
+    int64_t since;
+    double value; /* NAN when it is unknown */
+};
+const char *guard_state_name(enum guard_state state); /* "unknown" */
 
 struct rollout_plan {
     struct rollout_step steps[ROLLOUT_STEPS_MAX];

@@ -351,7 +351,7 @@ static bool is_web_address(const char *url) {
     size_t len = !strncmp(url, "https://", 8) ? 8 : !strncmp(url, "http://", 7) ? 7 : 0;
     if (!len || !url[len] || url[len] == '/') return false;
     for (; *url; url++)
-        if ((unsigned char)*url <= ' ' || *url == 0x7F) return false;
+        if ((unsigned char)*url <= ' ' || *url == 0x7F || *url == '?' || *url == '#') return false;
     return true;
 }
 
@@ -366,7 +366,8 @@ static void read_guard(struct from *from, struct guard *guard) {
     const char *condition = take_text(from, "condition", 64);
     if (guard->name && !name_valid(slice_of(guard->name)))
         FAULT(from, "name", "must be a-z, 0-9 and hyphens, not at an end");
-    if (guard->url && !is_web_address(guard->url)) FAULT(from, "url", "must begin with https:// or http:// and a host");
+    if (guard->url && !is_web_address(guard->url))
+        FAULT(from, "url", "must begin with https:// or http:// and a host, and have no query");
     if (condition) read_condition(from, condition, guard);
     take_duration(from, "for", &guard->lasting);
     guard->action = (enum rollout_reaction)member_word(&from->members, "action", "roll_back", "hold", REACTION_HOLD);

@@ -288,6 +288,10 @@ static const struct {
      "/guards/0/name: a-z\n/guards/0/url: https://\n/guards/0/query: 1 to 4096\n/guards/0/condition: a number"},
     {"{" STEPS ",'guards':[{'name':'a','url':'http:///x','query':'q','condition':'> inf'}]}",
      "/guards/0/url: a host\n/guards/0/condition: a number"},
+    {"{" STEPS ",'guards':[{'name':'a','url':'http://p/?x=1','query':'q','condition':'> 5'}]}",
+     "/guards/0/url: a host, and have no query"},
+    {"{" STEPS ",'guards':[{'name':'a','url':'http://p/#x','query':'q','condition':'> 5'}]}",
+     "/guards/0/url: a host, and have no query"},
     {"{" STEPS ",'guards':[{'name':'a','url':'http://p q','query':'q','condition':'=> 5'}]}",
      "/guards/0/url: a host\n/guards/0/condition: a number"},
     {"{" STEPS
@@ -336,7 +340,7 @@ static const char *const written[] = {
     "error':"
     "{'past':0.2,'units':7},'latency':{'past':60000}}}",
     "{'steps':[{'share':5}],'guards':[{'name':'a','url':'https://p/"
-    "x?y=1','query':'sum(rate(x{a=\\'b\\'}[5m]))','condition':'>= "
+    "x/y=1','query':'sum(rate(x{a=\\'b\\'}[5m]))','condition':'>= "
     "1e-7','for':'3m'},{'name':'b','url':'http://p','query':'up','condition':'== 0','action':'roll_back'}]}",
 };
 

@@ -13,16 +13,34 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "fetch/fetch.h"
+#include "model/rollout.h"
 #include "ops/live.h"
 #include "ops/table.h"
 #include "store/store.h"
+
+/* What a guard's server said last; why nothing is known when its state is unknown, else "". */
+#define GUARD_WHY_SIZE 200
+struct guard_told {
+    struct guard_seen seen;
+    char why[GUARD_WHY_SIZE];
+};
+
+/* Who asks the servers of guards. */
+struct guard_source {
+    /* Any thread; does not wait. A guard is asked while somebody looks at it again and again. */
+    void (*look)(void *ctx, const struct guard *guards, size_t count, struct guard_told *ret);
+    void *ctx;
+};
 
 struct ops {
     struct store *store;
     struct live *live;
     const struct clock *clock;
     const struct log *log;
-    const uint8_t *audit_key; /* Ed25519 private key */
+    const uint8_t *audit_key;     /* Ed25519 private key */
+    struct fetch_allow *outgoing; /* where the server may send requests; NULL: nowhere */
+    struct guard_source guards;   /* look NULL: nobody asks, and none is known */
 };
 
 /* One call, from the question to the answer. The caller owns it and ends it with op_call_deinit(). */

@@ -7,6 +7,8 @@
 #include "ops/ops_impl.h"
 #include "ops/page.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SALT_MAX 128
@@ -74,8 +76,8 @@ struct start {
 };
 
 int run_plan_wish(struct op_run *run, json_t **ret, struct err *err) {
-    static const char *const members[] = {"steps", "analysis", "limits", "judge",
-                                          "ratio", "on_harm",  "on_end", "no_data_after"};
+    static const char *const members[] = {"steps",   "analysis", "limits",        "judge", "ratio",
+                                          "on_harm", "on_end",   "no_data_after", "guards"};
     json_t *wish = json_object();
     if (!wish) return err_no_memory(err);
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {
@@ -121,6 +123,24 @@ static int read_plan(struct op_run *run, struct store_tx *tx, bool asks, struct 
     rollout_plan_write(&start->plan, &text);
     start->rollout.plan = text.failed ? NULL : arena_strdup(run->arena, text.data);
     return start->rollout.plan ? 0 : err_no_memory(err);
+}
+
+/* Told at the start, where somebody can do something about it; asking checks it again. */
+static int check_guards(struct op_run *run, const struct start *start, struct err *err) {
+    struct faults *faults = &run->call->faults;
+    for (size_t i = 0; i < start->plan.guard_count; i++) {
+        struct err why = ERR_INIT;
+        char at[32];
+        int r = fetch_allow_check(run->ops->outgoing, start->plan.guards[i].url, &why);
+        if (r == -ERR_NO_MEMORY) return err_no_memory(err);
+        if (r == 0) continue;
+        (void)snprintf(at, sizeof(at), "/guards/%zu/url", i);
+        struct fault *fault = faults_add(faults, at, "%s", why.message);
+        if (!fault) continue;
+        fault->code = err_name(why.code);
+        fault->remedy = arena_strdup(&faults->arena, err_remedy_text(&why));
+    }
+    return 0;
 }
 
 static int read_audience(struct op_run *run, struct start *start, struct err *err) {
@@ -215,6 +235,7 @@ int op_rollout_start_check(struct op_run *run, struct store_tx *tx, struct err *
     if (r == 0) r = check_open(run, tx, err);
     if (r == 0) r = check_robot_may(run, tx, err);
     if (r == 0) r = read_plan(run, tx, environment.is_protected, start, err);
+    if (r == 0 && !run->call->faults.errors) r = check_guards(run, start, err);
     if (r == 0) r = read_audience(run, start, err);
     if (r < 0) return r;
     if (run->call->faults.failed) return err_no_memory(err);
@@ -282,6 +303,36 @@ int op_rollout_list_read(struct op_run *run, struct store_tx *tx, struct jw *jw,
     return 0;
 }
 
+static void write_guard(struct jw *jw, const struct guard *guard, const struct guard_told *told) {
+    jw_object(jw, NULL);
+    jw_text(jw, "name", guard->name);
+    jw_text(jw, "state", guard_state_name(told->seen.state));
+    if (isfinite(told->seen.value)) jw_double(jw, "value", told->seen.value);
+    if (told->seen.since) write_time(jw, "since", told->seen.since);
+    if (told->why[0]) jw_text(jw, "why", told->why);
+    jw_end_object(jw);
+}
+
+/* As they are seen now; of an ended rollout nobody asks any more. */
+static int write_guards(struct op_run *run, const struct rollout *rollout, struct jw *jw, struct err *err) {
+    const struct guard_source *source = &run->ops->guards;
+    _cleanup_(json_decrefp) json_t *json = NULL;
+    _cleanup_(faults_deinit) struct faults faults = FAULTS_INIT;
+    struct rollout_plan *plan = run_alloc(run, sizeof(*plan), err);
+    struct guard_told told[ROLLOUT_GUARDS_MAX];
+    if (!plan) return -ERR_NO_MEMORY;
+    if (!source->look || !rollout_is_open(rollout->state)) return 0;
+    int r = json_parse(rollout->plan, strlen(rollout->plan), JSON_DEPTH_MAX, &json, err);
+    if (r == 0) r = rollout_plan_parse(json, "", false, run->arena, plan, &faults, err);
+    if (r < 0 || faults.errors || !plan->guard_count) return r;
+    source->look(source->ctx, plan->guards, plan->guard_count, told);
+    jw_array(jw, "guards");
+    for (size_t i = 0; i < plan->guard_count; i++)
+        write_guard(jw, &plan->guards[i], &told[i]);
+    jw_end_array(jw);
+    return 0;
+}
+
 int op_rollout_get_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err) {
     struct rollout rollout;
     int r = need_rollout(run, tx, &rollout, err);
@@ -293,6 +344,8 @@ int op_rollout_get_read(struct op_run *run, struct store_tx *tx, struct jw *jw, 
     if (r < 0) return r;
     size_t shown = page_shown(count, limit);
     write_rollout(jw, "rollout", &rollout);
+    r = write_guards(run, &rollout, jw, err);
+    if (r < 0) return r;
     jw_array(jw, "moves");
     for (size_t i = 0; i < shown; i++)
         write_move(jw, &moves[i]);

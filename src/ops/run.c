@@ -211,5 +211,6 @@ int run_refuse_faults(struct op_run *run, const char *at, struct err *err) {
     int r = others ? err_set(err, ERR_INVALID, "%s (and %zu more)", first->message, others)
                    : err_set(err, ERR_INVALID, "%s", first->message);
     err_at(err, "%s%s", at, first->at);
+    if (!others && first->remedy) err_remedy(err, "%s", first->remedy);
     return r;
 }

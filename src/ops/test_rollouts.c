@@ -163,6 +163,7 @@ static const struct {
     {"'environment':'production','version':3,'reason':'','judge':'coin'", ERR_INVALID, "/judge"},
     {"'environment':'production','version':3,'reason':'','limits':{'tokens':{'past':1}}", ERR_INVALID,
      "/limits/tokens"},
+    {"'environment':'production','version':3,'reason':'','guards':[5]", ERR_INVALID, "/guards/0"},
     {"'environment':'production','version':3,'reason':'','analysis':{'alpha':2}", ERR_INVALID, "/analysis/alpha"},
     {"'environment':'production','version':3,'reason':'','audience':{'nonsense':[1]}", ERR_INVALID, "/audience"},
     {"'environment':'production','version':3,'reason':'','salt':''", ERR_BAD_REQUEST, "/salt"},
@@ -180,6 +181,35 @@ static void test_what_is_refused_changes_nothing(void **state) {
         assert_true(world.err.message[0]);
     }
     assert_int_equal(world_seq(&world), before);
+}
+
+static const char guarded[] = "{'agent':'support','environment':'production','version':3,'reason':'try','guards':["
+                              "{'name':'p99','url':'https://prometheus.test/sub','query':'up','condition':'> 5'},"
+                              "{'name':'other','url':'%s','query':'up','condition':'> 5'}]}";
+
+/* Told at the start, with the setting by name. */
+static void test_guards_must_be_allowed(void **state) {
+    static const struct {
+        const char *url, *message, *code;
+    } cases[] = {
+        {"http://prometheus.test", "may not send requests to http://prometheus.test:80", "outgoing_not_allowed"},
+        {"http://169.254.169.254/latest", "may not send requests to http://169.254.169.254:80", "outgoing_not_allowed"},
+        {"https://ada:secret@prometheus.test", "must not have a user name", "invalid"},
+    };
+    char params[600];
+    assert_int_equal(fetch_allow_new("https://prometheus.test:443", &world.ops.outgoing, NULL), 0);
+    int64_t before = world_seq(&world);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        snprintf(params, sizeof(params), guarded, cases[i].url);
+        assert_int_equal(world_call(&world, "rollout_start", params), ERR_INVALID);
+        assert_string_equal(world.err.at, "/guards/1/url");
+        if (!strstr(world.err.message, cases[i].message)) fail_msg("%s", world.err.message);
+        assert_null(strstr(world.err.message, "secret"));
+    }
+    assert_int_equal(world_seq(&world), before);
+    snprintf(params, sizeof(params), guarded, "https://Prometheus.test:443/");
+    world_do(&world, "rollout_start", params);
+    world.ops.outgoing = fetch_allow_free(world.ops.outgoing);
 }
 
 static void test_nothing_deployed(void **state) {
@@ -637,6 +667,7 @@ int main(void) {
         TEST(test_templates_fill_what_is_open),
         TEST(test_named_steps_take_no_template),
         TEST(test_what_is_refused_changes_nothing),
+        TEST(test_guards_must_be_allowed),
         TEST(test_nothing_deployed),
         TEST(test_one_at_a_time),
         TEST(test_an_audience),

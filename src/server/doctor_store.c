@@ -21,7 +21,14 @@
 #define ANSWER_WAIT_S 3
 
 void check_settings(struct doctor *doctor, struct finding *ret) {
+    _cleanup_(fetch_allow_freep) struct fetch_allow *allow = NULL;
+    struct err err = ERR_INIT;
     int set = 0;
+    if (fetch_allow_new(config_text(doctor->care->config, SETTING_OUTGOING_ALLOW), &allow, &err) < 0) {
+        err_at(&err, "outgoing_allow");
+        finding_err(ret, &err);
+        return;
+    }
     for (unsigned id = 0; id < SETTING_COUNT_; id++)
         set += config_source(doctor->care->config, (enum setting_id)id) != SETTING_DEFAULT;
     finding_ok(ret, "all are valid; %d differ from their defaults", set);

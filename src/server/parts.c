@@ -35,12 +35,27 @@ static void set_log(struct parts *parts) {
     set_log_level(parts);
 }
 
+static int make_outgoing(struct parts *parts, struct err *err) {
+    int r = fetch_allow_new(config_text(parts->config, SETTING_OUTGOING_ALLOW), &parts->outgoing, err);
+    if (r < 0) err_at(err, "outgoing_allow");
+    return r;
+}
+
 int parts_settings(struct parts *parts, int argc, char **argv, struct faults *faults, struct err *err) {
     struct config_sources sources = {.argc = argc, .argv = argv, .environment = environ};
     int r = config_load(&sources, &parts->config, faults, err);
     if (r < 0) return r;
     set_log(parts);
-    return http_address_check(config_text(parts->config, SETTING_LISTEN), err);
+    r = http_address_check(config_text(parts->config, SETTING_LISTEN), err);
+    return r < 0 ? r : make_outgoing(parts, err);
+}
+
+/* The list's own faults are found behind those of the table's types. */
+static void reload_outgoing(struct parts *parts) {
+    struct err err = ERR_INIT;
+    if (fetch_allow_set(parts->outgoing, config_text(parts->config, SETTING_OUTGOING_ALLOW), &err) == 0) return;
+    err_at(&err, "outgoing_allow");
+    log_err(&parts->log, LOG_SETTINGS_REFUSED, &err);
 }
 
 void parts_reload(struct parts *parts) {
@@ -51,6 +66,7 @@ void parts_reload(struct parts *parts) {
         log_err(&parts->log, LOG_SETTINGS_REFUSED, &err);
     } else {
         set_log_level(parts);
+        reload_outgoing(parts);
         api_limit_keys(parts->api, (unsigned)config_int(parts->config, SETTING_REQUESTS_PER_KEY));
         log_write(&parts->log, LOG_SETTINGS_RELOADED, "settings were read again", "need_restart",
                   restart.data ? restart.data : "", NULL);
@@ -162,6 +178,10 @@ static int make_keeper(struct parts *parts, const char *path, struct err *err) {
 static void standing(void *ctx, struct api_standing *ret) {
     struct parts *parts = ctx;
     keeper_standing(parts->keeper, ret);
+    struct guards_stats guards;
+    guards_stats(parts->guards, &guards);
+    ret->guard_queries = guards.queries;
+    ret->guard_failures = guards.failures;
 }
 
 static void controller_now(void *ctx, struct controller_stats *ret) {
@@ -200,9 +220,15 @@ static int make_live(struct parts *parts, struct err *err) {
     return live_new(&live, &parts->live, err);
 }
 
+static int make_guards(struct parts *parts, struct err *err) {
+    struct guards_options guards = {.clock = &clock_system, .log = &parts->log, .allow = parts->outgoing};
+    return guards_new(&guards, &parts->guards, err);
+}
+
 static int make_api(struct parts *parts, struct err *err) {
     int r = make_evidence(parts, err);
     if (r == 0) r = make_live(parts, err);
+    if (r == 0) r = make_guards(parts, err);
     if (r < 0) return r;
     parts->ops = (struct ops){
         .store = parts->store,
@@ -210,6 +236,8 @@ static int make_api(struct parts *parts, struct err *err) {
         .clock = &clock_system,
         .log = &parts->log,
         .audit_key = parts->audit_key,
+        .outgoing = parts->outgoing,
+        .guards = guards_source(parts->guards),
     };
     struct api_options api = {
         .ops = &parts->ops,
@@ -285,6 +313,7 @@ int parts_start(struct parts *parts, struct err *err) {
     if (r == 0) r = look_once(parts, err);
     if (r == 0) r = serve_http(parts, err);
     if (r == 0) r = keeper_start(parts->keeper, err);
+    if (r == 0) r = guards_start(parts->guards, err);
     return r == 0 ? controller_start(parts->controller, err) : r;
 }
 
@@ -294,6 +323,7 @@ void parts_stop(struct parts *parts) {
     if (parts->keeper) keeper_stop(parts->keeper);
     controller_free(parts->controller);
     api_free(parts->api);
+    guards_free(parts->guards);
     evidence_keeper_free(parts->evidence);
     flow_free(parts->flow);
     intake_free(parts->intake);
@@ -301,6 +331,7 @@ void parts_stop(struct parts *parts) {
     live_free(parts->live);
     publisher_free(parts->publisher);
     store_close(parts->store);
+    fetch_allow_free(parts->outgoing);
     config_free(parts->config);
     secret_clear(parts->audit_key, sizeof(parts->audit_key));
 }

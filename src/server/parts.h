@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "config/config.h"
+#include "controller/guards.h"
 #include "ops/ops.h"
 #include "server/evidence.h"
 #include "server/keeper.h"
@@ -14,6 +15,7 @@ struct parts {
     struct systemd systemd; /* filled before the parts are made */
     struct config *config;
     struct log log;
+    struct fetch_allow *outgoing; /* where the server may send requests */
     struct store *store;
     struct publisher *publisher;
     struct live *live;
@@ -24,6 +26,7 @@ struct parts {
     struct flow *flow;
     struct evidence_keeper *evidence;
     struct controller *controller;
+    struct guards *guards;
     struct keeper *keeper;
     struct http_server *http;
 };

@@ -8,6 +8,7 @@ import uuid
 
 from harness import table
 from harness.client import Events
+from harness.server import NOBODY
 
 ENVIRONMENT = "staging"
 ELSEWHERE = "other"
@@ -157,7 +158,7 @@ class World:
         return {"agent": agent, "environment": ENVIRONMENT, "version": 1, "template": "careful", "reason": "try",
                 "steps": [{"share": 5, "min_time": "1m"}, {"share": 12.345}], "analysis": {"alpha": 0.01},
                 "limits": {"error": {"past": 0.5}}, "judge": "ratio", "ratio": {"min_units": 5}, "on_harm": "hold", "on_end": "promote",
-                "no_data_after": "5m",
+                "no_data_after": "5m", "guards": [{"name": "slo", "url": NOBODY, "query": "up", "condition": "< 1"}],
                 "audience": {"==": [{"var": "plan"}, "pro"]}, "salt": "spring"}
 
     def recipe_rollout_list(self):

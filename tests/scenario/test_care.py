@@ -668,6 +668,13 @@ def test_a_doctor_changes_nothing(own_world):
     assert list(empty.iterdir()) == []
 
 
+def test_a_doctor_reads_the_list_of_where_the_server_may_go(own_world):
+    server = own_world.server
+    assert problems(doctor(server, "--listen", server.address, "--outgoing-allow", "https://prometheus.internal:9090")) == []
+    found = doctor(server, "--listen", server.address, "--outgoing-allow", "prometheus:9090")
+    assert problems(found) == ["settings"] and "outgoing_allow" in found["settings"]["finding"], found["settings"]
+
+
 def test_a_doctor_of_a_server_that_does_not_answer(own_world):
     server = own_world.server
     server.process.process.send_signal(signal.SIGSTOP)

@@ -169,6 +169,8 @@ FAULTS = [
     ({"steps": STEPS, "analysis": {"metrics": [{"name": "error", "weight": 0}]}}, ["/analysis/metrics"]),
     ({"steps": STEPS, "analysis": {"metrics": [{"name": "cost", "harm": 2, "accept": 1.5}]}}, ["/analysis/metrics/0/accept"]),
     ({"steps": STEPS, "limits": {"tokens": {"past": 5}}}, ["/limits/tokens"]),
+    ({"steps": STEPS, "guards": [{"name": "a", "url": "file:///etc", "query": "q", "condition": "5"}]},
+     ["/guards/0/condition", "/guards/0/url"]),
     ({"steps": STEPS, "judge": "coin", "on_harm": "x", "on_end": "x", "no_data_after": "x"},
      ["/judge", "/no_data_after", "/on_end", "/on_harm"]),
     ({"steps": [{"share": 0}], "audience": {"nonsense": 1}}, ["/audience/nonsense", "/steps/0/share"]),

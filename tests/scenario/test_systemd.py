@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness.client import Client, Events
+from harness.load import wait_until
 from harness.schemas import Schemas
-from harness.server import BINARY, FIRST_KEY, Process, handed
+from harness.server import BINARY, FIRST_KEY, NOBODY, Process, handed
 from harness.world import World, operations
 
 UNITS = BINARY.parent / "packaging/systemd"
@@ -198,9 +199,13 @@ def confine(program):
     return apply
 
 
+NOBODY_BY_NAME = "http://localhost:9"
+
+
 def start_confined(server, names, **env):
     server.process = Process(server.folder, "--store", f"sqlite:{server.store}", "--listen", "127.0.0.1:0",
-                             env={"SERIN_BOOTSTRAP_KEY": FIRST_KEY, "ASAN_OPTIONS": "detect_leaks=0", **env},
+                             env={"SERIN_BOOTSTRAP_KEY": FIRST_KEY, "ASAN_OPTIONS": "detect_leaks=0", "SERIN_OUTGOING_ALLOW": f"{NOBODY} {NOBODY_BY_NAME}",
+                                  **env},
                              preexec=confine(filter_of(names)))
     return server.process.wait_event("listening")
 
@@ -220,6 +225,9 @@ def test_the_filter_lets_everything_through_that_serin_does(make_server, tmp_pat
     with Events(server.admin, environment="staging") as events:
         world.recipe("deploy")
         assert events.first
+    agent, rollout = world.rollout(steps=[{"share": 10}],
+                                   guards=[{"name": "g", "url": NOBODY_BY_NAME, "query": "up", "condition": "< 1"}])
+    wait_until(lambda: "cannot reach" in server.admin.op("rollout_get", agent=agent, rollout=rollout)["guards"][0].get("why", ""), "a guard was asked")
     with closing(Client(server, None)) as client:
         assert "serin_resident_bytes 0\n" not in client.get("/metrics").text
     server.process.process.send_signal(signal.SIGHUP)
