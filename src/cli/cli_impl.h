@@ -274,6 +274,8 @@ int run_show(struct cli *cli, struct err *err);
 int run_deploy(struct cli *cli, struct err *err);
 int run_waited(struct cli *cli, struct err *err); /* run_answer(), then --wait */
 int run_push(struct cli *cli, struct err *err);
+int run_rollout_list(struct cli *cli, struct err *err);
+int run_replay(struct cli *cli, struct err *err);
 int run_outcome(struct cli *cli, struct err *err);
 int run_watch(struct cli *cli, struct err *err);
 int run_verify(struct cli *cli, struct err *err);

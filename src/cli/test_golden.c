@@ -107,6 +107,7 @@ static const struct {
     {"resolve-explain", "resolve support -e production -u ada --explain"},
     {"rollout-start", "rollout start support@3 -e production --template careful"},
     {"rollout-list", "rollout list support"},
+    {"rollout-list-all", "rollout list --open"},
     {"rollout-status", "rollout status support -e production"},
     {"rollout-pause", "rollout pause support -e production"},
     {"rollout-pause-again", "rollout pause support -e production"},

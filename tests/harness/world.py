@@ -163,12 +163,15 @@ class World:
     def recipe_rollout_list(self):
         return {"agent": self.rollout()[0], "environment": ENVIRONMENT, "open": True}
 
+    def recipe_rollouts(self):
+        return {"id": self.rollout()[1], "environment": ENVIRONMENT, "open": True}
+
     def of_rollout(self, **more):
         agent, rollout = self.rollout()
         return {"agent": agent, "rollout": rollout, **more}
 
     def recipe_rollout_get(self):
-        return self.of_rollout()
+        return self.of_rollout(evidence=True)
 
     def recipe_rollout_pause(self):
         return self.of_rollout(reason="wait")

@@ -119,6 +119,9 @@ class Ways:
     def rollout_status(self):
         return self.of_rollout()
 
+    def rollout_replay(self):
+        return [self.world.rollout()[1]]
+
     def rollout_pause(self):
         return self.of_rollout()
 
@@ -203,7 +206,8 @@ class Ways:
 
 ONCE = [words for words, _ in COMMANDS if words != "watch"]  # watch has no end and its own test
 CHANGES = [words for words, op in COMMANDS if op in table.operations() and table.operations()[op].kind == "CHANGE"]
-ASKING = [(words, op) for words, op in COMMANDS if op in table.operations() and words in ONCE and words not in ("show", "audit verify", "status", "demo seed")]
+OWN_JSON = ("show", "audit verify", "status", "demo seed", "rollout replay")  # what they print is no operation's answer
+ASKING = [(words, op) for words, op in COMMANDS if op in table.operations() and words in ONCE and words not in OWN_JSON]
 
 
 @pytest.fixture
@@ -301,6 +305,14 @@ def test_refused_by_the_server(server, arguments, words):
     ran = server.cli(*arguments).fails()
     for word in words:
         assert word in ran.err, ran
+
+
+def test_rollouts_of_all_agents_and_of_one(server, world):
+    first, second = world.rollout()[0], world.rollout()[0]
+    listed = server.cli("rollout", "list", "--open", "-n", "1000").ok().out
+    assert first in listed and second in listed
+    listed = server.cli("rollout", "list", first, "-e", HERE).ok().out
+    assert first in listed and second not in listed
 
 
 def test_a_stale_deploy_says_what_is_served(server, world):

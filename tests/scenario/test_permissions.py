@@ -57,7 +57,8 @@ def test_cell(server, world, name, role, binding):
 CONTRACT = {
     "resolve": "otlp_traces outcomes resolve resolve_get snapshot stream stream_ack whoami",
     "viewer": "agent_get agent_list audit_checkpoint audit_list deployment_list environment_get environment_list hold_list override_list "
-              "panic_list release_get release_list rollout_get rollout_list rollout_template_get rollout_template_list stream_list version_get version_list",
+              "panic_list release_get release_list rollout_get rollout_list rollout_template_get rollout_template_list rollouts stream_list "
+              "version_get version_list",
     "editor": "agent_put version_push",
     "releaser": "deploy hold_release hold_set override_delete override_put panic_release panic_set release_create release_rollback "
                 "rollback rollout_abort rollout_advance rollout_pause rollout_promote rollout_resume rollout_start rollout_template_put",
