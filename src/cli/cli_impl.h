@@ -74,6 +74,7 @@ enum style {
     STYLE_PLAIN,
     STYLE_NAME,
     STYLE_NUMBER,
+    STYLE_FIGURE, /* a measured number, in four digits */
     STYLE_TIME,
     STYLE_DATE, /* a time without how long ago */
     STYLE_HASH,

@@ -23,6 +23,9 @@ struct ops {
     const struct clock *clock;
     const struct log *log;
     const uint8_t *audit_key; /* Ed25519 private key */
+    /* Brings the store's tables of outcomes up to what was taken, or to a few seconds before. NULL: they are so. */
+    void (*save_outcomes)(void *ctx);
+    void *save_outcomes_ctx;
 };
 
 /* One call, from the question to the answer. The caller owns it and ends it with op_call_deinit(). */

@@ -7,9 +7,12 @@
 
 #include "intake/intake.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define OUTCOMES_SAVED_EACH INT64_C(3000000) /* microseconds */
 
 extern char **environ;
 
@@ -190,6 +193,17 @@ static int make_live(struct parts *parts, struct err *err) {
     return live_new(&live, &parts->live, err);
 }
 
+/* Readers want what was taken lately; saving costs a write, so they all share one in a while. What cannot be saved is shown later. */
+static void save_outcomes(void *ctx) {
+    struct parts *parts = ctx;
+    struct err err = ERR_INIT;
+    int64_t now = clock_monotonic_coarse(&clock_system), last = atomic_load(&parts->outcomes_saved);
+    if (last && now - last < OUTCOMES_SAVED_EACH) return;
+    if (!atomic_compare_exchange_strong(&parts->outcomes_saved, &last, now)) return;
+    int r = intake_checkpoint(parts->intake, &err);
+    (void)r;
+}
+
 static int make_api(struct parts *parts, struct err *err) {
     int r = make_evidence(parts, err);
     if (r == 0) r = make_live(parts, err);
@@ -200,6 +214,8 @@ static int make_api(struct parts *parts, struct err *err) {
         .clock = &clock_system,
         .log = &parts->log,
         .audit_key = parts->audit_key,
+        .save_outcomes = save_outcomes,
+        .save_outcomes_ctx = parts,
     };
     struct api_options api = {
         .ops = &parts->ops,

@@ -119,6 +119,12 @@ class Ways:
     def rollout_status(self):
         return self.of_rollout()
 
+    def rollout_failures(self):
+        return self.of_rollout()
+
+    def outcomes(self):
+        return [self.world.served(1), "-e", HERE, "--per", "day"]
+
     def rollout_replay(self):
         return [self.world.rollout()[1]]
 

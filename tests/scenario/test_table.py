@@ -284,8 +284,9 @@ def test_lists_page_by_cursor(admin, world):
              ("environment_get", "refs", {"environment": "staging"}), ("audit_list", "entries", {}),
              ("rollout_list", "rollouts", {"agent": tried}), ("rollouts", "rollouts", {}),
              ("rollout_get", "moves", {"agent": tried, "rollout": rollout})]
+    elsewhere = {"rollout_failures", "outcome_sums"}  # test_outcome_sums.py
     paged = {op.name for op in table.operations().values() if op.param("limit")}
-    assert paged == {name for name, _, _ in cases}
+    assert paged - elsewhere == {name for name, _, _ in cases}
 
     def pages(name, member, params, limit):
         cursor, listed, more = "after" if table.operations()[name].param("after") else "before", [], {}
