@@ -129,8 +129,8 @@ int op_rollout_failures_read(struct op_run *run, struct store_tx *tx, struct jw 
     size_t count, limit = page_limit(run);
     struct store_failure *failures;
     int r = need_rollout(run, tx, &rollout, err);
-    if (r == 0)
-        r = store_failures(tx, rollout.id, run_int(run, "before", 0), limit + 1, run->arena, &failures, &count, err);
+    if (r < 0) return r;
+    r = store_failures(tx, rollout.id, run_int(run, "before", 0), limit + 1, run->arena, &failures, &count, err);
     if (r < 0) return r;
     size_t shown = page_shown(count, limit);
     jw_array(jw, "failures");
