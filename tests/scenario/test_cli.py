@@ -125,6 +125,9 @@ class Ways:
     def outcomes(self):
         return [self.world.served(1), "-e", HERE, "--per", "day"]
 
+    def rollout_plan(self):
+        return [self.world.agent(1), "--units-per-day", "20000", "--error-rate", "0.02"]
+
     def rollout_replay(self):
         return [self.world.rollout()[1]]
 
@@ -212,7 +215,7 @@ class Ways:
 
 ONCE = [words for words, _ in COMMANDS if words != "watch"]  # watch has no end and its own test
 CHANGES = [words for words, op in COMMANDS if op in table.operations() and table.operations()[op].kind == "CHANGE"]
-OWN_JSON = ("show", "audit verify", "status", "demo seed", "rollout replay")  # what they print is no operation's answer
+OWN_JSON = ("show", "audit verify", "status", "demo seed", "rollout replay", "rollout plan")  # what they print is no operation's answer
 ASKING = [(words, op) for words, op in COMMANDS if op in table.operations() and words in ONCE and words not in OWN_JSON]
 
 
@@ -319,6 +322,19 @@ def test_rollouts_of_all_agents_and_of_one(server, world):
     assert first in listed and second in listed
     listed = server.cli("rollout", "list", first, "-e", HERE).ok().out
     assert first in listed and second not in listed
+
+
+def test_a_plan_by_measured_traffic(server, world):
+    agent = world.served(1)
+    server.cli("rollout", "plan", agent, "-e", HERE).fails()
+    world.admin.op("outcomes", instance=unique("sender"), batch=1, items=[{**world.outcome(agent), "ok": n > 0} for n in range(50)])
+    deadline = time.monotonic() + 15
+    while "50 outcomes" not in (ran := server.cli("rollout", "plan", agent, "-e", HERE, "--template", "fast")).out:
+        assert time.monotonic() < deadline, ran
+        time.sleep(0.5)
+    assert "2 % of them fail" in ran.out, ran
+    steps = server.cli("rollout", "plan", agent, "-e", HERE, "--steps", '[{"share":5},{"share":50}]', "--json").ok().json["steps"]
+    assert [step["share"] for step in steps] == [5, 50] and steps[0]["evidence_s"] > steps[1]["evidence_s"] > 0
 
 
 def test_a_stale_deploy_says_what_is_served(server, world):
