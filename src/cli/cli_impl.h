@@ -276,6 +276,7 @@ int run_deploy(struct cli *cli, struct err *err);
 int run_waited(struct cli *cli, struct err *err); /* run_answer(), then --wait */
 int run_push(struct cli *cli, struct err *err);
 int run_rollout_list(struct cli *cli, struct err *err);
+int run_rollout_status(struct cli *cli, struct err *err);
 int run_rollout_plan(struct cli *cli, struct err *err);
 int run_replay(struct cli *cli, struct err *err);
 int run_outcome(struct cli *cli, struct err *err);

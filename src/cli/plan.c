@@ -186,13 +186,10 @@ static void look_ahead(struct planning *planning) {
 
 /* ---- telling ---- */
 
-/* Two units are enough: 3d4h, 5m20s. */
 static const char *about(struct arena *arena, int64_t time) {
-    static const int64_t grain[] = {DAY, DAY / 24, MINUTE, 1000000};
-    char text[DURATION_TEXT_SIZE];
+    char text[WHEN_SIZE];
     if (time == OUTLOOK_UNKNOWN) return "never";
-    int64_t round = time >= grain[0] ? grain[1] : time >= grain[1] ? grain[2] : grain[3];
-    duration_text((time + round / 2) / round * round, text);
+    when_about(time, text);
     return arena_strdup(arena, text);
 }
 

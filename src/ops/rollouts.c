@@ -337,3 +337,45 @@ int op_rollout_get_read(struct op_run *run, struct store_tx *tx, struct jw *jw, 
     if (count > shown) jw_int(jw, "next", moves[shown - 1].seq);
     return r;
 }
+
+/* ---- how it stands ---- */
+
+#define MOVES_SHOWN 20
+
+static int panic_there(struct op_run *run, struct store_tx *tx, bool *ret, struct err *err) {
+    struct panic panic;
+    int r = store_panic_get(tx, run->agent, run->environment, 0, run->arena, &panic, err);
+    if (r == STORE_NONE) r = store_panic_get(tx, "", run->environment, 0, run->arena, &panic, err);
+    *ret = r == 0;
+    return r < 0 ? r : 0;
+}
+
+static int ask_standing(struct op_run *run, struct store_tx *tx, struct rollout_asked *asked, struct jw *jw,
+                        struct err *err) {
+    if (!run->ops->standing) return 0;
+    int r = is_held(run, tx, run->agent, run->environment, &asked->held, err);
+    if (r == 0) r = panic_there(run, tx, &asked->panic, err);
+    return r < 0 ? r : run->ops->standing(run->ops->standing_ctx, asked, jw, err);
+}
+
+int op_rollout_status_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err) {
+    struct rollout rollout;
+    struct rollout_asked asked = {.rollout = &rollout, .now = clock_wall(run->ops->clock)};
+    struct rollout_move *moves;
+    size_t count;
+    int r = need_rollout(run, tx, &rollout, err);
+    if (r < 0) return r;
+    r = store_rollout_moves(tx, rollout.id, 0, MOVES_SHOWN, true, run->arena, &moves, &count, err);
+    if (r < 0) return r;
+    for (size_t i = 0; i < count && !asked.verdict.len; i++)
+        asked.verdict = moves[i].evidence;
+    write_rollout(jw, "rollout", &rollout);
+    r = ask_standing(run, tx, &asked, jw, err);
+    jw_array(jw, "moves");
+    for (size_t i = 0; i < count && r == 0; i++) {
+        moves[i].evidence = (struct slice){0};
+        r = write_move(run, jw, &moves[i], err);
+    }
+    jw_end_array(jw);
+    return r;
+}

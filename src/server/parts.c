@@ -5,6 +5,7 @@
  */
 #include "server/parts.h"
 
+#include "controller/standing.h"
 #include "intake/intake.h"
 
 #include <stdatomic.h>
@@ -236,7 +237,11 @@ static int make_api(struct parts *parts, struct err *err) {
 
 static int make_controller(struct parts *parts, struct err *err) {
     struct controller_options controller = {.ops = &parts->ops, .source = evidence_keeper_source(parts->evidence)};
-    return controller_new(&controller, &parts->controller, err);
+    int r = controller_new(&controller, &parts->controller, err);
+    if (r < 0) return r;
+    parts->ops.standing = controller_standing;
+    parts->ops.standing_ctx = parts->controller;
+    return 0;
 }
 
 /* Before the first outcome comes: what moved while nobody was told, because the server ended in between. A store that is away has no outcomes either. */

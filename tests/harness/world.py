@@ -173,6 +173,9 @@ class World:
     def recipe_rollout_get(self):
         return self.of_rollout(evidence=True)
 
+    def recipe_rollout_status(self):
+        return self.of_rollout()
+
     def recipe_rollout_failures(self):
         return self.of_rollout()
 
