@@ -335,16 +335,9 @@ static bool passes_away(int r) {
 static int look(struct watching *watching, struct err *err) {
     struct answer answer = {0};
     struct err why = ERR_INIT;
-    struct cli *cli = watching->cli;
-    struct arena arena = cli->arena;
-    bool json = cli->json, first = !watching->answer.json;
-    cli->json = json && first; /* later problems are no part of what is printed */
-    cli->arena = ARENA_INIT;   /* nothing of a look stays */
-    int r = call_send(cli, &watching->call, &answer, &why);
-    arena_deinit(&cli->arena);
-    cli->arena = arena;
-    cli->json = json;
-    watching->call.once = true;
+    bool first = !watching->answer.json;
+    int r = first ? call_send(watching->cli, &watching->call, &answer, &why)
+                  : call_again(watching->cli, &watching->call, &answer, &why);
     watching->away = r < 0;
     if (r == 0) {
         answer_deinit(&watching->answer);

@@ -141,7 +141,8 @@ static int write_members(struct jw *jw, const struct rollout_plan *plan, const s
     jw_end_array(jw);
     write_split(jw, plan, &verdict);
     write_guards(jw, plan, facts);
-    if (ruling.action == ROLLOUT_WAIT) write_next(jw, plan, facts, &verdict); /* else the move itself is next */
+    /* Else the move itself is next, or what a person says. */
+    if (ruling.action == ROLLOUT_WAIT && facts->state != ROLLOUT_HELD) write_next(jw, plan, facts, &verdict);
     return 0;
 }
 

@@ -97,6 +97,18 @@ static void test_harm_moves_now(void **state) {
     assert_null(json_at(scene->shown, "/next"));
 }
 
+static void test_held_waits_for_a_person(void **state) {
+    struct scene *scene = *state;
+    scene->facts.state = ROLLOUT_HELD;
+    see(scene, 400, 50, 50);
+    show(scene);
+    assert_string_equal(text(scene, "/reason"), "held");
+    assert_null(json_at(scene->shown, "/next"));
+    scene->facts.state = ROLLOUT_PAUSED;
+    show(scene);
+    assert_string_equal(text(scene, "/next/action"), "advance");
+}
+
 static void test_nothing_came_yet(void **state) {
     struct scene *scene = *state;
     show(scene);
@@ -154,13 +166,9 @@ static void test_evidence_of_another_plan(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_going_on),
-        TEST(test_harm_moves_now),
-        TEST(test_nothing_came_yet),
-        TEST(test_what_is_past_all_bounds),
-        TEST(test_guards),
-        TEST(test_the_plain_rule),
-        TEST(test_evidence_of_another_plan),
+        TEST(test_going_on),         TEST(test_harm_moves_now),           TEST(test_held_waits_for_a_person),
+        TEST(test_nothing_came_yet), TEST(test_what_is_past_all_bounds),  TEST(test_guards),
+        TEST(test_the_plain_rule),   TEST(test_evidence_of_another_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,6 +203,9 @@ class Ways:
                                             f"    environment: {HERE}\n    reason: try\n")
         return [agent.parent]
 
+    def demo_traffic(self):
+        return ["-e", HERE, "--agent", self.world.served(1), "--per-second", "20", "--for", "1"]
+
     def completion(self):
         return ["bash"]
 
@@ -215,7 +218,7 @@ class Ways:
 
 ONCE = [words for words, _ in COMMANDS if words != "watch"]  # watch has no end and its own test
 CHANGES = [words for words, op in COMMANDS if op in table.operations() and table.operations()[op].kind == "CHANGE"]
-OWN_JSON = ("show", "audit verify", "status", "demo seed", "rollout replay", "rollout plan")  # what they print is no operation's answer
+OWN_JSON = ("show", "audit verify", "status", "demo seed", "rollout replay", "rollout plan", "demo traffic")  # what they print is no operation's answer
 ASKING = [(words, op) for words, op in COMMANDS if op in table.operations() and words in ONCE and words not in OWN_JSON]
 
 
@@ -705,9 +708,18 @@ def test_make_run(tmp_path):
         assert f"http://{address}" in text, text
         settings = dict(pair.split("=", 1) for pair in re.findall(r"SERIN_\w+=\S+", text))
         commands = re.findall(r"^    serin (.*)$", text, re.M)
-        assert len(commands) == 3
-        run_cli(*shlex.split(commands[0]), home=tmp_path, env=settings).ok()
-        run_cli(*shlex.split(commands[1]), home=tmp_path, env=settings).ok()
+        assert len(commands) == 6
+        deadline = time.monotonic() + 30
+        while "code-reviewer" not in run_cli(*shlex.split(commands[0]), home=tmp_path, env=settings).ok().out:
+            assert time.monotonic() < deadline, (tmp_path / "run/traffic.log").read_text()
+        for command in commands[:5]:
+            if "--watch" not in command:
+                run_cli(*shlex.split(command), home=tmp_path, env=settings).ok()
+        traffic = (tmp_path / "run/traffic.log").read_text()
+        assert traffic.startswith("A simulation: made-up users and made-up outcomes"), traffic
+        started = run_cli("rollout", "list", "--json", home=tmp_path, env=settings).ok().json["rollouts"]
+        assert sorted(r["agent"] for r in started) == ["code-reviewer", "voice-receptionist"], "once, over restarts"
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(20) == 0
+        assert address not in subprocess.run(["ps", "-e", "-o", "args"], capture_output=True, text=True).stdout
     assert '"event":"stopped"' in (tmp_path / "run/log").read_text()
