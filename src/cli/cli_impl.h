@@ -245,6 +245,13 @@ int view_print_raw(struct cli *cli, struct slice bytes, struct err *err) MUST_CH
 /* Writes to standard output. */
 int cli_write(struct cli *cli, const struct str *text, struct err *err) MUST_CHECK;
 
+/* ---- a rollout_status (rollout_status.c) ---- */
+
+/* Appends the whole of it for people; `watched`: as much as is looked at again and again. */
+int rollout_draw(struct cli *cli, const json_t *status, bool watched, struct str *out, struct err *err) MUST_CHECK;
+/* Appends it in one line, without its end. */
+void rollout_line(const json_t *status, struct str *out);
+
 /* ---- pages about commands (page.c, help.c) ---- */
 
 /* One text in three forms. */

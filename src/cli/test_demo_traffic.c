@@ -18,7 +18,10 @@
 static json_t *item_of(const struct test_world *world, size_t request) {
     json_t *batch = NULL;
     const char *body = world->requests[request].body;
-    if (!body) fail_msg("request %zu has no body: %s", request, world->requests[request].url);
+    if (!body) {
+        fail_msg("request %zu has no body: %s", request, world->requests[request].url);
+        return NULL;
+    }
     assert_int_equal(json_parse(body, strlen(body), JSON_DEPTH_MAX, &batch, NULL), 0);
     return batch;
 }
