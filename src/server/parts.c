@@ -194,15 +194,17 @@ static int make_live(struct parts *parts, struct err *err) {
     return live_new(&live, &parts->live, err);
 }
 
-/* Readers want what was taken lately; saving costs a write, so they all share one in a while. What cannot be saved is shown later. */
+/* Readers want what was taken lately, and saving costs writes: they share one in a while, and all of it together takes a twentieth of the time at most. What cannot be
+ * saved is shown later. */
 static void save_outcomes(void *ctx) {
     struct parts *parts = ctx;
     struct err err = ERR_INIT;
-    int64_t now = clock_monotonic_coarse(&clock_system), last = atomic_load(&parts->outcomes_saved);
-    if (last && now - last < OUTCOMES_SAVED_EACH) return;
-    if (!atomic_compare_exchange_strong(&parts->outcomes_saved, &last, now)) return;
+    int64_t now = clock_monotonic(&clock_system), due = atomic_load(&parts->outcomes_due);
+    if (now < due || !atomic_compare_exchange_strong(&parts->outcomes_due, &due, now + OUTCOMES_SAVED_EACH)) return;
     int r = intake_checkpoint(parts->intake, &err);
     (void)r;
+    int64_t done = clock_monotonic(&clock_system), rest = 20 * (done - now);
+    atomic_store(&parts->outcomes_due, done + (rest > OUTCOMES_SAVED_EACH ? rest : OUTCOMES_SAVED_EACH));
 }
 
 static int make_api(struct parts *parts, struct err *err) {
