@@ -74,6 +74,7 @@ enum style {
     STYLE_PLAIN,
     STYLE_NAME,
     STYLE_NUMBER,
+    STYLE_FIGURE, /* a measured number, in four digits */
     STYLE_TIME,
     STYLE_DATE, /* a time without how long ago */
     STYLE_HASH,
@@ -222,6 +223,8 @@ void url_add(struct str *out, const char *text);
 int call_send(struct cli *cli, const struct call *call, struct answer *ret, struct err *err) MUST_CHECK;
 /* Reads an answer's JSON; an error when it is a problem (printed with --json), or not Serin's. */
 int call_judge(struct cli *cli, struct answer *answer, struct err *err) MUST_CHECK;
+/* As call_send(), but once; nothing of it stays in the arena, and with --json a problem is not printed: for what asks again and again. */
+int call_again(struct cli *cli, const struct call *call, struct answer *ret, struct err *err) MUST_CHECK;
 /* call_build() and call_send(). */
 int call_op(struct cli *cli, const struct op *op, struct answer *ret, struct err *err) MUST_CHECK;
 
@@ -241,6 +244,13 @@ int view_print_json(struct cli *cli, const json_t *value, struct err *err) MUST_
 int view_print_raw(struct cli *cli, struct slice bytes, struct err *err) MUST_CHECK;
 /* Writes to standard output. */
 int cli_write(struct cli *cli, const struct str *text, struct err *err) MUST_CHECK;
+
+/* ---- a rollout_status (rollout_status.c) ---- */
+
+/* Appends the whole of it for people; `watched`: as much as is looked at again and again. */
+int rollout_draw(struct cli *cli, const json_t *status, bool watched, struct str *out, struct err *err) MUST_CHECK;
+/* Appends it in one line, without its end. */
+void rollout_line(const json_t *status, struct str *out);
 
 /* ---- pages about commands (page.c, help.c) ---- */
 
@@ -266,6 +276,17 @@ int help_print_command(struct cli *cli, const struct command *command, struct er
 int help_print_local(struct cli *cli, const struct cli_local *local, struct err *err) MUST_CHECK;
 const struct cli_local *local_find(const struct cli *cli, const char *name);
 
+/* ---- commands that run commands (demo.c) ---- */
+
+#define LINE_WORDS_MAX 20
+struct line {
+    const char *words[LINE_WORDS_MAX];
+    int count;
+};
+void line_add(struct line *line, const char *word);
+void line_option(struct line *line, const char *flag, const char *value); /* value NULL: nothing */
+int line_run(struct cli *cli, struct line *line); /* with this one's server and key; the exit code */
+
 /* ---- what commands do: 0; below 0 an error to print; above 0 the exit code, everything being said ---- */
 
 int run_answer(struct cli *cli, struct err *err);
@@ -274,11 +295,16 @@ int run_show(struct cli *cli, struct err *err);
 int run_deploy(struct cli *cli, struct err *err);
 int run_waited(struct cli *cli, struct err *err); /* run_answer(), then --wait */
 int run_push(struct cli *cli, struct err *err);
+int run_rollout_list(struct cli *cli, struct err *err);
+int run_rollout_status(struct cli *cli, struct err *err);
+int run_rollout_plan(struct cli *cli, struct err *err);
+int run_replay(struct cli *cli, struct err *err);
 int run_outcome(struct cli *cli, struct err *err);
 int run_watch(struct cli *cli, struct err *err);
 int run_verify(struct cli *cli, struct err *err);
 int run_status(struct cli *cli, struct err *err);
 int run_demo_seed(struct cli *cli, struct err *err);
+int run_demo_traffic(struct cli *cli, struct err *err);
 int run_completion(struct cli *cli, struct err *err);
 int run_help(struct cli *cli, struct err *err);
 int run_version(struct cli *cli, struct err *err);

@@ -142,6 +142,20 @@ int call_send(struct cli *cli, const struct call *call, struct answer *ret, stru
     return call_judge(cli, ret, err);
 }
 
+int call_again(struct cli *cli, const struct call *call, struct answer *ret, struct err *err) {
+    struct call once = *call;
+    struct arena arena = cli->arena;
+    bool json = cli->json;
+    once.once = true;
+    cli->arena = ARENA_INIT;
+    cli->json = false;
+    int r = call_send(cli, &once, ret, err);
+    arena_deinit(&cli->arena);
+    cli->arena = arena;
+    cli->json = json;
+    return r;
+}
+
 int call_op(struct cli *cli, const struct op *op, struct answer *ret, struct err *err) {
     struct call call;
     int r = call_build(cli, op, &call, err);

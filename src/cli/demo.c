@@ -13,25 +13,18 @@
 #include <string.h>
 
 #define HISTORY_MAX (256 * 1024)
-#define WORDS_MAX 16
 
-/* A command's words, run in the world of this one. */
-struct line {
-    const char *words[WORDS_MAX];
-    int count;
-};
-
-static void line_add(struct line *line, const char *word) {
-    if (line->count < WORDS_MAX) line->words[line->count++] = word;
+void line_add(struct line *line, const char *word) {
+    if (line->count < LINE_WORDS_MAX) line->words[line->count++] = word;
 }
 
-static void line_option(struct line *line, const char *flag, const char *value) {
+void line_option(struct line *line, const char *flag, const char *value) {
     if (!value) return;
     line_add(line, flag);
     line_add(line, value);
 }
 
-static int line_run(struct cli *cli, struct line *line) {
+int line_run(struct cli *cli, struct line *line) {
     line_option(line, "--server", args_get(&cli->args, "server"));
     line_option(line, "--key", args_get(&cli->args, "api_key"));
     return cli_run(cli->world, line->count, (char *const *)line->words, cli->locals, cli->local_count);

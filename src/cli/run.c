@@ -18,6 +18,13 @@ int run_waited(struct cli *cli, struct err *err) {
     return r < 0 ? r : wait_confirmed(cli, &answer, err);
 }
 
+/* Of one agent when it is named. */
+int run_rollout_list(struct cli *cli, struct err *err) {
+    _cleanup_(answer_deinit) struct answer answer = {0};
+    int r = call_op(cli, op_get(args_get(&cli->args, "agent") ? OP_rollout_list : OP_rollouts), &answer, err);
+    return r < 0 ? r : view_print(cli, &answer, err);
+}
+
 int run_json(struct cli *cli, struct err *err) {
     _cleanup_(answer_deinit) struct answer answer = {0};
     int r = call_op(cli, command_op(cli->args.command), &answer, err);

@@ -52,6 +52,8 @@ int layout_add(const struct layout *layout, size_t width, bool colour, struct ar
 void when_date(int64_t wall, char ret[WHEN_SIZE]);
 /* "2026-11-23 14:05:07 (3h ago)": how long ago for what is at most a week old. */
 void when_text(int64_t wall, int64_t now, char ret[WHEN_SIZE]);
+/* A duration in its two largest units: "3d4h", "5m20s"; above 0. */
+void when_about(int64_t duration, char ret[WHEN_SIZE]);
 /* A moment as users write it (14:05, 2026-11-23 14:05) to RFC 3339; other text is handed through for the server to judge. */
 int when_read(const char *text, int64_t now, char ret[WHEN_SIZE], struct err *err) MUST_CHECK;
 

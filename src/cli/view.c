@@ -70,10 +70,17 @@ static void add_text(const struct cli *cli, const char *text, enum style style, 
         str_add_text(out, text);
 }
 
+static void add_real(double value, enum style style, struct str *out) {
+    if (style != STYLE_FIGURE)
+        json_add_double(out, value);
+    else
+        str_printf(out, value < 1000 ? "%.4g" : "%.0f", value);
+}
+
 static void add_value(const struct cli *cli, const json_t *value, enum style style, struct str *out) {
     if (json_is_string(value)) add_text(cli, json_string_value(value), style, out);
     if (json_is_integer(value)) str_add_int(out, json_integer_value(value));
-    if (json_is_real(value)) json_add_double(out, json_real_value(value));
+    if (json_is_real(value)) add_real(json_real_value(value), style, out);
     if (json_is_boolean(value) && (json_is_true(value) || style == STYLE_YES))
         str_add_text(out, json_is_true(value) ? "yes" : "no");
     if (json_is_array(value) && style == STYLE_MOVES) add_moves(value, out);
@@ -145,7 +152,7 @@ static int add_fields(struct view *view, const struct view_row *block, const str
 static struct layout_column column_of(const struct view_row *row) {
     return (struct layout_column){
         .title = row->title,
-        .right = row->style == STYLE_NUMBER,
+        .right = row->style == STYLE_NUMBER || row->style == STYLE_FIGURE,
         .shrinks = row->style == STYLE_TEXT || row->style == STYLE_LIST || row->style == STYLE_MOVES,
     };
 }

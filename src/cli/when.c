@@ -5,6 +5,7 @@
 #include "cli/text.h"
 
 #include "base/clock.h"
+#include "model/rollout.h"
 #include "model/show.h"
 
 #include <stdio.h>
@@ -94,4 +95,14 @@ int when_read(const char *text, int64_t now, char ret[WHEN_SIZE], struct err *er
     int r = err_set(err, ERR_USAGE, "\"%s\" is no moment", show_text(text, shown));
     err_remedy(err, "Write 14:05, \"2026-11-23 14:05\", 2026-11-23T14:05:00Z, or a position");
     return r;
+}
+
+void when_about(int64_t duration, char ret[WHEN_SIZE]) {
+    static const int64_t units[] = {DAY, HOUR, MINUTE, SECOND};
+    char text[DURATION_TEXT_SIZE];
+    int64_t grain = units[3];
+    for (size_t i = 0; i + 1 < ARRAY_LEN(units) && grain == units[3]; i++)
+        if (duration >= units[i]) grain = units[i + 1];
+    duration_text((duration + grain / 2) / grain * grain, text);
+    snprintf(ret, WHEN_SIZE, "%s", text);
 }

@@ -109,5 +109,28 @@ void rollout_look_ahead(const struct rollout_plan *plan, const struct rollout_fa
 /* Candidate units that one metric's evidence to go on takes on average until it reaches log_enough, from 0: at a stable rate and share, for a candidate as good
  * as stable. INFINITY: never. */
 double plan_go_on_units(const struct metric *metric, double accept, const struct ratio_truth *truth, double log_enough);
+/* The same of its evidence of harm, for a candidate that is as bad as `truth` says. */
+double plan_harm_units(const struct metric *metric, const struct ratio_truth *truth, double log_enough);
+
+/* ---- before it is started (ahead.c) ---- */
+
+struct traffic {
+    double units_per_day;
+    double error_rate; /* of stable, by unit */
+};
+/* What a step takes from its beginning on, by its error metric (else its first METRIC_EVENT) alone; microseconds, or OUTLOOK_UNKNOWN: never, or not to be reckoned.
+ * Medians, within some 25 %. */
+struct step_ahead {
+    double units_per_day;          /* of the candidate */
+    int64_t time, units, evidence; /* until min_time, min_units, and the evidence of a candidate as good as stable */
+    int64_t earliest;              /* the latest of the three */
+    bool asks;                     /* max_time comes first: a person is asked */
+    int64_t twice;                 /* until a candidate that fails twice as often is found */
+    double found;                  /* the smallest error rate of a candidate that is found within max_time; NAN: none */
+};
+void rollout_step_ahead(const struct rollout_plan *plan, const struct traffic *traffic, size_t step,
+                        struct step_ahead *ret);
+/* Which metric that goes by; NULL: none, and evidence and harm are unknown. */
+const struct metric *rollout_ahead_metric(const struct rollout_plan *plan);
 
 #endif

@@ -28,11 +28,15 @@ struct tracked {
     bool usable; /* the plan can be read */
     bool listed; /* in the reading that is going on */
     bool synced; /* the source knows it as it stands */
+    bool gone;   /* it ended, and the source knows that */
     bool ref_held, panic;
     struct str judged; /* of the newest tick */
     bool has_news, has_verdict;
     struct arm_flow flow[2];
     struct verdict verdict; /* quick */
+    /* Of the newest look, for whoever asks: under the controller's lock. */
+    struct rollout_facts shown;
+    struct str shown_judged;
 };
 
 /* What the source shows and the store does not know as open. */
@@ -55,7 +59,8 @@ struct controller {
     struct position head;
     bool read;                       /* `head` is what was read */
     struct controller_stats counted; /* the looking thread's own; shown after each look */
-    struct tracked **tracked;        /* in order of id */
+    /* In order of id. Only the looking thread changes it, and under the lock, so that others may find theirs. */
+    struct tracked **tracked;
     size_t count, capacity;
     struct orphans orphans, known_orphans; /* of this look; of the one before */
 
@@ -80,6 +85,7 @@ static void shown_deinit(struct shown *shown) {
 static struct tracked *tracked_free(struct tracked *tracked) {
     if (!tracked) return NULL;
     str_deinit(&tracked->judged);
+    str_deinit(&tracked->shown_judged);
     arena_deinit(&tracked->arena);
     free(tracked);
     return NULL;
@@ -145,18 +151,28 @@ static int read_plan(const struct controller *controller, struct tracked *tracke
     return 0;
 }
 
+static int list(struct controller *controller, struct tracked *tracked, struct err *err) {
+    pthread_mutex_lock(&controller->lock);
+    int r = make_room(controller, err);
+    if (r == 0) {
+        controller->tracked[controller->count++] = tracked;
+        qsort(controller->tracked, controller->count, sizeof(struct tracked *), by_id);
+    }
+    pthread_mutex_unlock(&controller->lock);
+    return r;
+}
+
 static int track_new(struct controller *controller, const struct rollout *rollout, struct tracked **ret,
                      struct err *err) {
     struct tracked *tracked = calloc(1, sizeof(*tracked));
     int r = tracked ? copy_rollout(tracked, rollout, err) : err_no_memory(err);
     if (r == 0) r = read_plan(controller, tracked, err);
-    if (r == 0) r = make_room(controller, err);
+    if (r == 0) r = list(controller, tracked, err);
     if (r < 0) {
         tracked_free(tracked);
         return r;
     }
-    controller->tracked[controller->count++] = *ret = tracked;
-    qsort(controller->tracked, controller->count, sizeof(struct tracked *), by_id);
+    *ret = tracked;
     return 0;
 }
 
@@ -252,21 +268,30 @@ static int sync_one(struct controller *controller, struct tracked *tracked, stru
     return r;
 }
 
+static void drop_gone(struct controller *controller) {
+    size_t kept = 0;
+    pthread_mutex_lock(&controller->lock);
+    for (size_t i = 0; i < controller->count; i++) {
+        if (controller->tracked[i]->gone)
+            tracked_free(controller->tracked[i]);
+        else
+            controller->tracked[kept++] = controller->tracked[i];
+    }
+    controller->count = kept;
+    pthread_mutex_unlock(&controller->lock);
+}
+
 static int sync_source(struct controller *controller, struct err *err) {
     const struct evidence_source *source = &controller->options.source;
-    size_t kept = 0;
     int r = 0;
     for (size_t i = 0; i < controller->count; i++) {
         struct tracked *tracked = controller->tracked[i];
         int one =
             tracked->listed ? sync_one(controller, tracked, err) : source->close(source->ctx, tracked->rollout.id, err);
         if (one < 0) r = one;
-        if (tracked->listed || one < 0)
-            controller->tracked[kept++] = tracked;
-        else
-            tracked_free(tracked);
+        tracked->gone = !tracked->listed && one == 0;
     }
-    controller->count = kept;
+    drop_gone(controller);
     return r;
 }
 
@@ -429,6 +454,31 @@ static int act(struct controller *controller, const struct tracked *tracked, con
     return 0;
 }
 
+static void show(struct controller *controller, struct tracked *tracked, const struct rollout_facts *facts) {
+    pthread_mutex_lock(&controller->lock);
+    tracked->shown = *facts;
+    if (!slice_equal(str_slice(&tracked->shown_judged), str_slice(&tracked->judged))) {
+        str_clear(&tracked->shown_judged);
+        str_add_slice(&tracked->shown_judged, str_slice(&tracked->judged));
+        if (tracked->shown_judged.failed) str_deinit(&tracked->shown_judged);
+    }
+    pthread_mutex_unlock(&controller->lock);
+}
+
+void controller_seen(struct controller *controller, const char *rollout, struct rollout_facts *facts,
+                     struct str *judged) {
+    for (size_t i = 0; i < ARRAY_LEN(facts->guards); i++)
+        facts->guards[i] = (struct guard_seen){.state = GUARD_UNKNOWN, .value = NAN};
+    pthread_mutex_lock(&controller->lock);
+    const struct tracked *tracked = find(controller, rollout);
+    if (tracked && tracked->shown_judged.len) {
+        memcpy(facts->flow, tracked->shown.flow, sizeof(facts->flow));
+        memcpy(facts->guards, tracked->shown.guards, tracked->plan.guard_count * sizeof(facts->guards[0]));
+        str_add_slice(judged, str_slice(&tracked->shown_judged));
+    }
+    pthread_mutex_unlock(&controller->lock);
+}
+
 static int look_at(struct controller *controller, struct tracked *tracked, int64_t now, struct err *err) {
     _cleanup_(evidence_freep) struct evidence *evidence = NULL;
     int r = 0;
@@ -436,6 +486,7 @@ static int look_at(struct controller *controller, struct tracked *tracked, int64
     if (tracked->has_news || !tracked->has_verdict) r = judge(controller, tracked, &evidence, err);
     if (r < 0) return r;
     struct rollout_facts facts = facts_of(controller, tracked, now);
+    show(controller, tracked, &facts);
     struct rollout_ruling ruling = rollout_decide(&tracked->plan, &facts, &tracked->verdict);
     if (ruling.action == ROLLOUT_WAIT) return 0;
     if (!evidence) r = evidence_read(&tracked->plan, str_slice(&tracked->judged), &evidence, err);

@@ -53,6 +53,11 @@ void controller_wake(struct controller *controller);
  * store or the source, when nothing could be looked at. */
 int controller_look(struct controller *controller, struct err *err) MUST_CHECK;
 
+/* What the newest look saw of an open rollout: the flow of its arms, its guards, and its evidence, which is appended. Without one nothing is known yet: guards are
+ * unknown, and there is no evidence. Any thread. */
+void controller_seen(struct controller *controller, const char *rollout, struct rollout_facts *facts,
+                     struct str *judged);
+
 /* Any thread. */
 void controller_stats(struct controller *controller, struct controller_stats *ret);
 /* Open rollouts as of the last look. Any thread; the controller waits meanwhile. */

@@ -33,6 +33,23 @@ double plan_go_on_units(const struct metric *metric, double accept, const struct
     return fmin(by_ratio > 0 ? enough / by_ratio : INFINITY, by_rate > 0 ? (enough + LOG_GRID) / by_rate : INFINITY);
 }
 
+/* Against the floor, at the alternative that is right. */
+static double floor_growth(double rate, double boundary) {
+    if (!(boundary > 0 && boundary < rate && rate < 1)) return 0;
+    return rate * log(rate / boundary) + (1 - rate) * (log1p(-rate) - log1p(-boundary));
+}
+
+/* Both of its tests must say harm (event_harm()), and VERDICT_EVENTS_MIN units must have failed. */
+double plan_harm_units(const struct metric *metric, const struct ratio_truth *truth, double log_enough) {
+    double rate = truth->stable_rate * truth->ratio;
+    if (metric->kind != METRIC_EVENT || !(truth->share > 0 && truth->share < 1) || !(rate > 0)) return INFINITY;
+    double by_ratio = truth->ratio > metric->harm ? plan_growth(truth, metric->harm) : 0;
+    double by_rate = floor_growth(fmin(rate, 1 - RATE_AT_LEAST), metric->harm * metric->harm_floor);
+    if (by_ratio <= 0 || by_rate <= 0) return INFINITY;
+    double enough = log_enough + LOG_GRID;
+    return fmax(fmax(enough / by_ratio, enough / by_rate), VERDICT_EVENTS_MIN / rate);
+}
+
 /* Candidate units that the metric still needs at this step; NAN: nothing to reckon with. */
 static double units_left(const struct rollout_plan *plan, const struct verdict *verdict, double share, size_t m) {
     const struct metric *metric = &plan->metrics[m];

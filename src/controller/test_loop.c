@@ -2,9 +2,12 @@
 /* The loop over a real store and the real operations; only the keeper of the evidence is a double. */
 #include "controller/journal.h"
 #include "controller/loop.h"
+#include "controller/standing.h"
 #include "controller/test_kit.h"
 #include "ops/test_world.h"
 #include "store/rollouts.h"
+
+#include <pthread.h>
 
 /* ---- a keeper of evidence ---- */
 
@@ -269,6 +272,73 @@ static void test_harm_is_rolled_back_and_held(void **state) {
     assert_int_equal(world_served(&world, "support", "staging", NULL), 1);
 }
 
+static const json_t *status_now(void) {
+    return world_do(&world, "rollout_status", "{'agent':'support','rollout':'staging'}");
+}
+
+static double status_number(const char *pointer) {
+    return json_number_value(json_at(status_now(), pointer));
+}
+
+/* What is shown is of the newest look, and of an ended rollout what its last verdict saw. */
+static void test_how_it_stands_is_shown(void **state) {
+    struct kept *of = start("");
+    world.ops.standing = controller_standing;
+    world.ops.standing_ctx = controller;
+    assert_true(status_number("/units") == 0);
+    outcomes(of, 40, 20, 20);
+    assert_true(status_number("/units") == 0);
+    look();
+    assert_true(status_number("/units") == 40 && status_number("/metrics/0/candidate/events") == 2);
+    assert_string_equal(json_get_text(status_now(), "reason"), "units");
+    world_do(&world, "rollout_pause", "{'agent':'support','rollout':'staging','reason':'x'}");
+    assert_string_equal(json_get_text(status_now(), "reason"), "paused"); /* before the next look */
+    world_do(&world, "rollout_resume", "{'agent':'support','rollout':'staging','reason':'x'}");
+    world_do(&world, "hold_set", "{'agent':'support','environment':'staging','reason':'x'}");
+    outcomes(of, 1200, 20, 60);
+    look();
+    assert_string_equal(json_get_text(status_now(), "reason"), "ref_held");
+    outcomes(of, 400, 50, 2);
+    look();
+    look(); /* closed by now */
+    assert_string_equal(json_get_text(status_now(), "reason"), "harm");
+    assert_true(status_number("/units") == 1640 && !json_at(world.answer, "/next"));
+    assert_string_equal(json_string_value(json_at(world.answer, "/says")),
+                        json_string_value(json_at(world.answer, "/rollout/words")));
+    assert_int_equal(json_array_size(json_at(world.answer, "/moves")), 4);
+    assert_null(json_at(world.answer, "/moves/0/evidence"));
+}
+
+static _Atomic bool asking;
+
+static void *ask_again_and_again(void *id) {
+    while (asking) {
+        struct rollout_facts facts = {0};
+        _cleanup_(str_deinit) struct str judged = STR_INIT;
+        controller_seen(controller, id, &facts, &judged);
+    }
+    return NULL;
+}
+
+static void test_asked_while_it_looks(void **state) {
+    struct kept *of = start("");
+    char id[64];
+    pthread_t thread;
+    snprintf(id, sizeof(id), "%s", of->id);
+    asking = true;
+    assert_int_equal(pthread_create(&thread, NULL, ask_again_and_again, id), 0);
+    for (int i = 0; i < 30; i++) {
+        outcomes(of, 5, 20, 20);
+        look();
+    }
+    world_do(&world, "rollout_abort", "{'agent':'support','rollout':'staging','reason':'x'}");
+    look();
+    start("");
+    look();
+    asking = false;
+    pthread_join(thread, NULL);
+}
+
 /* Every move of the controller can be had again from the store alone. */
 struct journal {
     struct rollout_plan *plan;
@@ -429,7 +499,7 @@ static void test_guards_are_shown(void **state) {
     start(GUARD("hold"));
     set_guard(GUARD_BAD, 6.5);
     const json_t *guard =
-        json_at(world_do(&world, "rollout_get", "{'agent':'support','rollout':'staging'}"), "/guards/0");
+        json_at(world_do(&world, "rollout_status", "{'agent':'support','rollout':'staging'}"), "/guards/0");
     assert_string_equal(json_get_text(guard, "name"), "p99");
     assert_string_equal(json_get_text(guard, "state"), "bad");
     assert_true(json_number_value(json_get(guard, "value")) == 6.5);
@@ -437,12 +507,12 @@ static void test_guards_are_shown(void **state) {
     assert_null(json_get(guard, "why"));
     set_guard(GUARD_UNKNOWN, NAN);
     snprintf(guard_told.why, sizeof(guard_told.why), "the server answered 500");
-    guard = json_at(world_do(&world, "rollout_get", "{'agent':'support','rollout':'staging'}"), "/guards/0");
+    guard = json_at(world_do(&world, "rollout_status", "{'agent':'support','rollout':'staging'}"), "/guards/0");
     assert_string_equal(json_get_text(guard, "state"), "unknown");
     assert_null(json_get(guard, "value"));
     assert_string_equal(json_get_text(guard, "why"), "the server answered 500");
     world_do(&world, "rollout_abort", "{'agent':'support','rollout':'staging','reason':'enough'}");
-    assert_null(json_get(world_do(&world, "rollout_get", "{'agent':'support','rollout':'staging'}"), "guards"));
+    assert_null(json_get(world_do(&world, "rollout_status", "{'agent':'support','rollout':'staging'}"), "guards"));
 }
 
 static void test_silence_holds_once(void **state) {
@@ -557,6 +627,8 @@ int main(void) {
         TEST(test_what_can_be_seen),
         TEST(test_a_good_candidate_is_promoted),
         TEST(test_harm_is_rolled_back_and_held),
+        TEST(test_how_it_stands_is_shown),
+        TEST(test_asked_while_it_looks),
         TEST(test_the_journal_replays),
         TEST(test_restarts_do_nothing_twice),
         TEST(test_never_past_a_person),

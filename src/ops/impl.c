@@ -16,6 +16,8 @@ static const struct op_impl impls[OP_COUNT_] = {
 #include "ops/ops.def"
     [OP_version_push].prepare = op_version_push_prepare,
     [OP_key_create].prepare = op_key_create_prepare,
+    [OP_rollout_failures].prepare = op_rollout_failures_prepare,
+    [OP_outcome_sums].prepare = op_outcome_sums_prepare,
 };
 /* clang-format on */
 

@@ -198,12 +198,8 @@ static void log_change(const struct op_run *run) {
 }
 
 static int run_change(struct op_run *run, struct err *err) {
-    const struct op_impl *impl = op_impl(run->call->op->id);
-    int r = impl->prepare ? impl->prepare(run, err) : 0;
-    if (r < 0) return r;
-
-    r = run->call->dry_run ? store_read(run->ops->store, change_in_tx, run, err)
-                           : store_write(run->ops->store, change_in_tx, run, err);
+    int r = run->call->dry_run ? store_read(run->ops->store, change_in_tx, run, err)
+                               : store_write(run->ops->store, change_in_tx, run, err);
     if (r < 0) return r;
     if (run->call->replayed) return 0;
     write_answer(run, false);
@@ -227,6 +223,11 @@ static int read_in_tx(void *arg, struct store_tx *tx, struct err *err) {
     return r;
 }
 
+static int run_read(struct op_run *run, struct err *err) {
+    run->call->status = run->call->op->status;
+    return store_read(run->ops->store, read_in_tx, run, err);
+}
+
 /* Resolving answers from the snapshot. What a caller was told, be it that a change was refused, must not be unsaid there, so no
  * answer goes out before the snapshot has got as far. A change that is committed cannot be taken back when the store then fails to
  * be read; it is read once more, as trouble of a moment may be over. */
@@ -245,12 +246,8 @@ int ops_call(struct ops *ops, struct op_call *call, struct err *err) {
 
     struct op_run run = {.ops = ops, .call = call, .arena = call->arena};
     run.reason = run_text_or(&run, "reason", "");
-    if (call->op->kind == OP_CHANGE) {
-        r = run_change(&run, err);
-    } else {
-        r = store_read(ops->store, read_in_tx, &run, err);
-        call->status = call->op->status;
-    }
+    r = op_impl(call->op->id)->prepare ? op_impl(call->op->id)->prepare(&run, err) : 0;
+    if (r == 0) r = call->op->kind == OP_CHANGE ? run_change(&run, err) : run_read(&run, err);
     str_deinit(&run.detail);
     publish_what_was_seen(&run);
     if (r < 0) return r;

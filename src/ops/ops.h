@@ -12,6 +12,7 @@
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/jw.h"
 #include "base/log.h"
 #include "fetch/fetch.h"
 #include "model/rollout.h"
@@ -33,6 +34,14 @@ struct guard_source {
     void *ctx;
 };
 
+/* A rollout as the store has it, whose evidence somebody else keeps. */
+struct rollout_asked {
+    const struct rollout *rollout;
+    int64_t now;
+    bool held, panic;     /* the words of people that stand against it */
+    struct slice verdict; /* what its newest verdict was reached from; empty: none was */
+};
+
 struct ops {
     struct store *store;
     struct live *live;
@@ -41,6 +50,12 @@ struct ops {
     const uint8_t *audit_key;     /* Ed25519 private key */
     struct fetch_allow *outgoing; /* where the server may send requests; NULL: nowhere */
     struct guard_source guards;   /* look NULL: nobody asks, and none is known */
+    /* Brings the store's tables of outcomes up to what was taken, or to a few seconds before. NULL: they are so. */
+    void (*save_outcomes)(void *ctx);
+    void *save_outcomes_ctx;
+    /* Writes what the evidence of a rollout says, as members of rollout_status. NULL: nothing is known of it. */
+    int (*standing)(void *ctx, const struct rollout_asked *asked, struct jw *jw, struct err *err);
+    void *standing_ctx;
 };
 
 /* One call, from the question to the answer. The caller owns it and ends it with op_call_deinit(). */

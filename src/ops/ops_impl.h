@@ -29,9 +29,9 @@ struct op_run {
     struct str detail; /* JSON object */
 };
 
-/* What an operation is made of. READ has `read`; CHANGE has the others. */
+/* What an operation is made of. READ has `read`; CHANGE has the others; `prepare` either, or NULL. */
 struct op_impl {
-    /* Without the store, before the transaction: costly checks of the input. May be NULL. */
+    /* Before the transaction: costly checks of the input, and what must be there before the store is read. */
     int (*prepare)(struct op_run *run, struct err *err);
     /* Finds what is wrong, decides what will be done (plan). Changes nothing. */
     int (*check)(struct op_run *run, struct store_tx *tx, struct err *err);
@@ -71,6 +71,8 @@ const struct op_impl *op_impl(enum op_id id);
 /* clang-format on */
 int op_version_push_prepare(struct op_run *run, struct err *err);
 int op_key_create_prepare(struct op_run *run, struct err *err);
+int op_rollout_failures_prepare(struct op_run *run, struct err *err);
+int op_outcome_sums_prepare(struct op_run *run, struct err *err);
 
 /* Zeroed memory of the run, for plans and rows; NULL sets the error. */
 void *run_alloc(struct op_run *run, size_t size, struct err *err) MUST_CHECK;

@@ -3,6 +3,7 @@
  * Rollouts: start, list, show. A rollout is decided whole at its start: its plan is the wish over a template over the defaults, written out with everything it
  * says, so that what a template or a default becomes later changes no rollout that is under way.
  */
+#include "base/hash.h"
 #include "logic/logic.h"
 #include "ops/ops_impl.h"
 #include "ops/page.h"
@@ -54,7 +55,16 @@ void write_rollout(struct jw *jw, const char *key, const struct rollout *rollout
     jw_end_object(jw);
 }
 
-static void write_move(struct jw *jw, const struct rollout_move *move) {
+static int write_evidence(struct op_run *run, struct jw *jw, struct slice evidence, struct err *err) {
+    if (!evidence.len) return 0;
+    char *text = run_alloc(run, (evidence.len + 2) / 3 * 4 + 1, err);
+    if (!text) return -ERR_NO_MEMORY;
+    base64_encode(evidence.ptr, evidence.len, text);
+    jw_text(jw, "evidence", text);
+    return 0;
+}
+
+static int write_move(struct op_run *run, struct jw *jw, const struct rollout_move *move, struct err *err) {
     jw_object(jw, NULL);
     jw_text(jw, "action", move->action);
     jw_text(jw, "state", rollout_state_name(move->state));
@@ -64,7 +74,9 @@ static void write_move(struct jw *jw, const struct rollout_move *move) {
     jw_text(jw, "by", move->created_by);
     write_time(jw, "at", move->created_at);
     jw_int(jw, "seq", move->seq);
+    int r = write_evidence(run, jw, move->evidence, err);
     jw_end_object(jw);
+    return r;
 }
 
 /* ---- start ---- */
@@ -274,24 +286,15 @@ void op_rollout_start_detail(struct op_run *run, struct jw *jw) {
 
 /* ---- list and show ---- */
 
-int op_rollout_list_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err) {
-    struct agent agent;
-    struct environment known;
-    const char *environment = run_text(run, "environment");
-    int r = need_agent(run, tx, run_text(run, "agent"), &agent, err);
-    if (r == 0 && environment) r = need_environment(run, tx, environment, &known, err);
-    if (r < 0) return r;
-
+/* A page of those that the key may see. */
+static int list_page(struct op_run *run, struct store_tx *tx, struct store_rollouts_query *query, struct jw *jw,
+                     struct err *err) {
     size_t count, limit = page_limit(run);
     struct rollout *rollouts;
-    struct store_rollouts_query query = {
-        .agent = agent.name,
-        .environment = environment,
-        .open = run_bool(run, "open", false),
-        .before = run_int(run, "before", 0),
-        .limit = limit + 1,
-    };
-    r = store_rollouts(tx, &query, run->arena, &rollouts, &count, err);
+    query->open = run_bool(run, "open", false);
+    query->before = run_int(run, "before", 0);
+    query->limit = limit + 1;
+    int r = store_rollouts(tx, query, run->arena, &rollouts, &count, err);
     if (r < 0) return r;
     size_t shown = page_shown(count, limit);
     jw_array(jw, "rollouts");
@@ -301,6 +304,79 @@ int op_rollout_list_read(struct op_run *run, struct store_tx *tx, struct jw *jw,
     jw_end_array(jw);
     if (count > shown) jw_int(jw, "next", rollouts[shown - 1].seq);
     return 0;
+}
+
+int op_rollout_list_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err) {
+    struct agent agent;
+    struct environment known;
+    struct store_rollouts_query query = {.environment = run_text(run, "environment")};
+    int r = need_agent(run, tx, run_text(run, "agent"), &agent, err);
+    if (r == 0 && query.environment) r = need_environment(run, tx, query.environment, &known, err);
+    query.agent = agent.name;
+    return r < 0 ? r : list_page(run, tx, &query, jw, err);
+}
+
+/* None, or the one with that id where all that was asked is true of it. */
+static int list_one(struct op_run *run, struct store_tx *tx, const char *id, struct jw *jw, struct err *err) {
+    struct rollout rollout;
+    const char *environment = run_text(run, "environment");
+    int r = store_rollout_get(tx, id, run->arena, &rollout, err);
+    if (r < 0) return r;
+    bool shown = r != STORE_NONE && principal_sees(&run->call->principal, slice_of(rollout.environment)) &&
+                 (!environment || !strcmp(environment, rollout.environment)) &&
+                 (!run_bool(run, "open", false) || rollout_is_open(rollout.state));
+    jw_array(jw, "rollouts");
+    if (shown) write_rollout(jw, NULL, &rollout);
+    jw_end_array(jw);
+    return 0;
+}
+
+int op_rollouts_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err) {
+    struct environment known;
+    struct store_rollouts_query query = {.environment = run_text(run, "environment")};
+    const char *id = run_text(run, "id");
+    int r = query.environment ? need_environment(run, tx, query.environment, &known, err) : 0;
+    if (r < 0) return r;
+    return id ? list_one(run, tx, id, jw, err) : list_page(run, tx, &query, jw, err);
+}
+
+int op_rollout_get_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err) {
+    struct rollout rollout;
+    int r = need_rollout(run, tx, &rollout, err);
+    if (r < 0) return r;
+    size_t count, limit = page_limit(run);
+    struct rollout_move *moves;
+    r = store_rollout_moves(tx, rollout.id, run_int(run, "before", 0), limit + 1, run_bool(run, "evidence", false),
+                            run->arena, &moves, &count, err);
+    if (r < 0) return r;
+    size_t shown = page_shown(count, limit);
+    write_rollout(jw, "rollout", &rollout);
+    jw_array(jw, "moves");
+    for (size_t i = 0; i < shown && r == 0; i++)
+        r = write_move(run, jw, &moves[i], err);
+    jw_end_array(jw);
+    if (count > shown) jw_int(jw, "next", moves[shown - 1].seq);
+    return r;
+}
+
+/* ---- how it stands ---- */
+
+#define MOVES_SHOWN 20
+
+static int panic_there(struct op_run *run, struct store_tx *tx, bool *ret, struct err *err) {
+    struct panic panic;
+    int r = store_panic_get(tx, run->agent, run->environment, 0, run->arena, &panic, err);
+    if (r == STORE_NONE) r = store_panic_get(tx, "", run->environment, 0, run->arena, &panic, err);
+    *ret = r == 0;
+    return r < 0 ? r : 0;
+}
+
+static int ask_standing(struct op_run *run, struct store_tx *tx, struct rollout_asked *asked, struct jw *jw,
+                        struct err *err) {
+    if (!run->ops->standing) return 0;
+    int r = is_held(run, tx, run->agent, run->environment, &asked->held, err);
+    if (r == 0) r = panic_there(run, tx, &asked->panic, err);
+    return r < 0 ? r : run->ops->standing(run->ops->standing_ctx, asked, jw, err);
 }
 
 static void write_guard(struct jw *jw, const struct guard *guard, const struct guard_told *told) {
@@ -333,23 +409,25 @@ static int write_guards(struct op_run *run, const struct rollout *rollout, struc
     return 0;
 }
 
-int op_rollout_get_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err) {
+int op_rollout_status_read(struct op_run *run, struct store_tx *tx, struct jw *jw, struct err *err) {
     struct rollout rollout;
+    struct rollout_asked asked = {.rollout = &rollout, .now = clock_wall(run->ops->clock)};
+    struct rollout_move *moves;
+    size_t count;
     int r = need_rollout(run, tx, &rollout, err);
     if (r < 0) return r;
-    size_t count, limit = page_limit(run);
-    struct rollout_move *moves;
-    r = store_rollout_moves(tx, rollout.id, run_int(run, "before", 0), limit + 1, false, run->arena, &moves, &count,
-                            err);
+    r = store_rollout_moves(tx, rollout.id, 0, MOVES_SHOWN, true, run->arena, &moves, &count, err);
     if (r < 0) return r;
-    size_t shown = page_shown(count, limit);
+    for (size_t i = 0; i < count && !asked.verdict.len; i++)
+        asked.verdict = moves[i].evidence;
     write_rollout(jw, "rollout", &rollout);
-    r = write_guards(run, &rollout, jw, err);
-    if (r < 0) return r;
+    r = ask_standing(run, tx, &asked, jw, err);
+    if (r == 0) r = write_guards(run, &rollout, jw, err);
     jw_array(jw, "moves");
-    for (size_t i = 0; i < shown; i++)
-        write_move(jw, &moves[i]);
+    for (size_t i = 0; i < count && r == 0; i++) {
+        moves[i].evidence = (struct slice){0};
+        r = write_move(run, jw, &moves[i], err);
+    }
     jw_end_array(jw);
-    if (count > shown) jw_int(jw, "next", moves[shown - 1].seq);
-    return 0;
+    return r;
 }

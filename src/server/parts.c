@@ -5,11 +5,15 @@
  */
 #include "server/parts.h"
 
+#include "controller/standing.h"
 #include "intake/intake.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define OUTCOMES_SAVED_EACH INT64_C(3000000) /* microseconds */
 
 extern char **environ;
 
@@ -225,6 +229,19 @@ static int make_guards(struct parts *parts, struct err *err) {
     return guards_new(&guards, &parts->guards, err);
 }
 
+/* Readers want what was taken lately, and saving costs writes: they share one in a while, and all of it together takes a twentieth of the time at most. What cannot be
+ * saved is shown later. */
+static void save_outcomes(void *ctx) {
+    struct parts *parts = ctx;
+    struct err err = ERR_INIT;
+    int64_t now = clock_monotonic(&clock_system), due = atomic_load(&parts->outcomes_due);
+    if (now < due || !atomic_compare_exchange_strong(&parts->outcomes_due, &due, now + OUTCOMES_SAVED_EACH)) return;
+    int r = intake_checkpoint(parts->intake, &err);
+    (void)r;
+    int64_t done = clock_monotonic(&clock_system), rest = 20 * (done - now);
+    atomic_store(&parts->outcomes_due, done + (rest > OUTCOMES_SAVED_EACH ? rest : OUTCOMES_SAVED_EACH));
+}
+
 static int make_api(struct parts *parts, struct err *err) {
     int r = make_evidence(parts, err);
     if (r == 0) r = make_live(parts, err);
@@ -238,6 +255,8 @@ static int make_api(struct parts *parts, struct err *err) {
         .audit_key = parts->audit_key,
         .outgoing = parts->outgoing,
         .guards = guards_source(parts->guards),
+        .save_outcomes = save_outcomes,
+        .save_outcomes_ctx = parts,
     };
     struct api_options api = {
         .ops = &parts->ops,
@@ -261,7 +280,11 @@ static int make_api(struct parts *parts, struct err *err) {
 
 static int make_controller(struct parts *parts, struct err *err) {
     struct controller_options controller = {.ops = &parts->ops, .source = evidence_keeper_source(parts->evidence)};
-    return controller_new(&controller, &parts->controller, err);
+    int r = controller_new(&controller, &parts->controller, err);
+    if (r < 0) return r;
+    parts->ops.standing = controller_standing;
+    parts->ops.standing_ctx = parts->controller;
+    return 0;
 }
 
 /* Before the first outcome comes: what moved while nobody was told, because the server ended in between. A store that is away has no outcomes either. */

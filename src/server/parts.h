@@ -22,6 +22,7 @@ struct parts {
     uint8_t audit_key[ED25519_PRIVATE_SIZE];
     struct ops ops;
     struct intake *intake;
+    _Atomic int64_t outcomes_due; /* monotonic: from then on somebody who reads makes the intake save */
     struct api *api;
     struct flow *flow;
     struct evidence_keeper *evidence;

@@ -185,6 +185,32 @@ int store_minutes(struct store_tx *tx, const char *agent, const char *environmen
     return all_rows(tx, stmt, read_minute, sizeof **ret, arena, ret, ret_count, err);
 }
 
+int store_outcome_sums(struct store_tx *tx, const struct store_sums_query *query, struct arena *arena,
+                       struct store_minute **ret, size_t *ret_count, struct err *err) {
+    _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
+
+    int r = tx_prepare(
+        tx,
+        "SELECT agent, environment, version, arm, minute - minute % $5 AS span, SUM(outcomes), SUM(errors), "
+        "SUM(latencies), SUM(latency), SUM(input_tokens), SUM(output_tokens), SUM(cost), SUM(up), SUM(down), "
+        "SUM(tool_errors) FROM outcome_minutes WHERE agent = $1 AND environment = $2 AND minute >= $3 AND minute < $4 "
+        "AND ($6 = 0 OR minute - minute % $5 < $7 OR (minute - minute % $5 = $7 AND (version > $8 OR (version = $8 AND "
+        "arm > $9)))) GROUP BY agent, environment, version, arm, span ORDER BY span DESC, version, arm LIMIT $10",
+        &stmt, err);
+    if (r < 0) return r;
+    db_bind_text(stmt, 1, query->agent);
+    db_bind_text(stmt, 2, query->environment);
+    db_bind_int(stmt, 3, query->from);
+    db_bind_int(stmt, 4, query->below);
+    db_bind_int(stmt, 5, query->width);
+    db_bind_int(stmt, 6, query->after_arm != NULL);
+    db_bind_int(stmt, 7, query->after);
+    db_bind_int(stmt, 8, query->after_version);
+    db_bind_text(stmt, 9, query->after_arm ? query->after_arm : "");
+    db_bind_int(stmt, 10, (int64_t)query->limit);
+    return all_rows(tx, stmt, read_minute, sizeof **ret, arena, ret, ret_count, err);
+}
+
 /* ---- failures ---- */
 
 int store_failure_put(struct store_tx *tx, const char *rollout, int64_t number, const char *body, struct err *err) {

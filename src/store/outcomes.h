@@ -60,6 +60,19 @@ int store_minute_add(struct store_tx *tx, const struct store_minute *minute,
 int store_minutes(struct store_tx *tx, const char *agent, const char *environment, int64_t from, int64_t below,
                   struct arena *arena, struct store_minute **ret, size_t *ret_count, struct err *err) MUST_CHECK;
 
+/* Sums over spans of `width` microseconds each, which begin at multiples of it: newest span first, then in order of version and arm. `minute` is when the span
+ * begins. */
+struct store_sums_query {
+    const char *agent, *environment;
+    int64_t from, below;          /* of the minutes */
+    int64_t width;                /* a whole number of minutes */
+    int64_t after, after_version; /* behind this row; after_arm NULL: from the newest */
+    const char *after_arm;
+    size_t limit;
+};
+int store_outcome_sums(struct store_tx *tx, const struct store_sums_query *query, struct arena *arena,
+                       struct store_minute **ret, size_t *ret_count, struct err *err) MUST_CHECK;
+
 int store_failure_put(struct store_tx *tx, const char *rollout, int64_t number, const char *body,
                       struct err *err) MUST_CHECK;
 int store_failures_cut(struct store_tx *tx, const char *rollout, int64_t last, struct err *err) MUST_CHECK;

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define MINUTE INT64_C(60000000)
+
 static enum kit_driver driver;
 
 static int setup(void **state) {
@@ -130,10 +132,77 @@ static void rows_of_outcomes(void **state) {
     kit_read(kit, read_rows, &kit->arena);
 }
 
+static int put_days(void *arg, struct store_tx *tx, struct err *err) {
+    static const char *const arms[] = {"", "candidate", "stable"};
+    int r = 0;
+    for (int64_t minute = 0; minute < 180 && r == 0; minute++)
+        for (int64_t i = 0; i < 3 && r == 0; i++) {
+            struct store_minute row = {"a", "e", 3 + i % 2, arms[i], minute * MINUTE, 2, i, 1, 10, 1, 2, 3, 4, 5, 6};
+            r = store_minute_add(tx, &row, err);
+        }
+    struct store_minute other = {"a", "f", 3, "", 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    return r < 0 ? r : store_minute_add(tx, &other, err);
+}
+
+struct sums {
+    struct store_sums_query query;
+    struct arena *arena;
+    struct store_minute *items;
+    size_t count;
+};
+
+static int read_sums(void *arg, struct store_tx *tx, struct err *err) {
+    struct sums *sums = arg;
+    return store_outcome_sums(tx, &sums->query, sums->arena, &sums->items, &sums->count, err);
+}
+
+static void sums_of_hours(void **state) {
+    struct kit *kit = *state;
+    struct sums sums = {{"a", "e", 30 * MINUTE, 150 * MINUTE, 60 * MINUTE, .limit = 100}, &kit->arena, NULL, 0};
+    kit_ok(kit, store_record(kit->store, put_days, NULL, &kit->err));
+    kit_read(kit, read_sums, &sums);
+    assert_int_equal(sums.count, 9);
+    static const int64_t minutes[] = {120, 60, 0}, each[] = {30, 60, 30}, errors[] = {0, 2, 1};
+    static const char *const arms[] = {"", "stable", "candidate"};
+    for (size_t i = 0; i < sums.count; i++) {
+        const struct store_minute *sum = &sums.items[i];
+        assert_int_equal(sum->minute, minutes[i / 3] * MINUTE);
+        assert_int_equal(sum->version, i % 3 == 2 ? 4 : 3);
+        assert_string_equal(sum->arm, arms[i % 3]);
+        assert_int_equal(sum->outcomes, 2 * each[i / 3]);
+        assert_int_equal(sum->errors, errors[i % 3] * each[i / 3]);
+        assert_int_equal(sum->tool_errors, 6 * each[i / 3]);
+    }
+}
+
+static void pages_of_sums(void **state) {
+    struct kit *kit = *state;
+    struct sums all = {{"a", "e", 0, INT64_MAX, MINUTE, .limit = 1000}, &kit->arena, NULL, 0}, page = all;
+    kit_ok(kit, store_record(kit->store, put_days, NULL, &kit->err));
+    kit_read(kit, read_sums, &all);
+    assert_int_equal(all.count, 540);
+    page.query.limit = 7;
+    for (size_t seen = 0; seen < all.count; seen += page.count) {
+        kit_read(kit, read_sums, &page);
+        assert_true(page.count > 0 && page.count <= 7);
+        for (size_t i = 0; i < page.count; i++) {
+            assert_int_equal(page.items[i].minute, all.items[seen + i].minute);
+            assert_string_equal(page.items[i].arm, all.items[seen + i].arm);
+        }
+        page.query.after = page.items[page.count - 1].minute;
+        page.query.after_version = page.items[page.count - 1].version;
+        page.query.after_arm = page.items[page.count - 1].arm;
+    }
+    kit_read(kit, read_sums, &page);
+    assert_int_equal(page.count, 0);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_record_has_no_position, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(rows_of_outcomes, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(sums_of_hours, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(pages_of_sums, setup, kit_teardown),
     };
     if (argc != 2) return 2;
     driver = strcmp(argv[1], "memory") == 0 ? KIT_MEMORY : strcmp(argv[1], "fault") == 0 ? KIT_FAULT : KIT_FILE;

@@ -164,12 +164,24 @@ class World:
     def recipe_rollout_list(self):
         return {"agent": self.rollout()[0], "environment": ENVIRONMENT, "open": True}
 
+    def recipe_rollouts(self):
+        return {"id": self.rollout()[1], "environment": ENVIRONMENT, "open": True}
+
     def of_rollout(self, **more):
         agent, rollout = self.rollout()
         return {"agent": agent, "rollout": rollout, **more}
 
     def recipe_rollout_get(self):
+        return self.of_rollout(evidence=True)
+
+    def recipe_rollout_status(self):
         return self.of_rollout()
+
+    def recipe_rollout_failures(self):
+        return self.of_rollout()
+
+    def recipe_outcome_sums(self):
+        return {"agent": self.served(1), "environment": ENVIRONMENT, "per": "hour", "from": "2026-01-01T00:00:00Z", "to": "2036-01-01T00:00:00Z"}
 
     def recipe_rollout_pause(self):
         return self.of_rollout(reason="wait")

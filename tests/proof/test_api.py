@@ -29,7 +29,7 @@ POSITION = re.compile(r"[0-9]+\.[0-9]+")
 KEYS = ["admin"] * 8 + ["releaser", "editor", "viewer", "resolve", "bound", "wrong", "none"]
 FOLLOWED = 0.75  # of the valid calls that get names of things that exist
 RARE = {"rollback", "release_rollback", "override_delete", "override_put", "resolve", "stream_ack", "rollout_get", "rollout_pause",
-        "rollout_resume", "rollout_advance", "rollout_promote", "rollout_abort"}  # each call gets a situation of its own
+        "rollout_resume", "rollout_advance", "rollout_promote", "rollout_abort", "rollout_failures", "rollout_status"}  # each call gets a situation of its own
 ROUNDS_MORE = 20  # for operations that no call has succeeded with by then
 FAULTS_MAX = 20  # then it gives up
 CHECKED = ["status_code_conformance", "content_type_conformance", "response_headers_conformance", "response_schema_conformance"]
@@ -62,7 +62,8 @@ class Names:
                 value = made.get(name, self.pick(name))
                 place[name] = value if place is case.body else str(value)
             if self.rng.random() < 0.8:
-                place.pop("at", None)
+                for name in ("at", "per", "from", "to", *(("after",) if op.name == "outcome_sums" else ())):
+                    place.pop(name, None)
         if isinstance(case.body, dict):
             self.put_into_body(case.body)
 

@@ -119,6 +119,18 @@ class Ways:
     def rollout_status(self):
         return self.of_rollout()
 
+    def rollout_failures(self):
+        return self.of_rollout()
+
+    def outcomes(self):
+        return [self.world.served(1), "-e", HERE, "--per", "day"]
+
+    def rollout_plan(self):
+        return [self.world.agent(1), "--units-per-day", "20000", "--error-rate", "0.02"]
+
+    def rollout_replay(self):
+        return [self.world.rollout()[1]]
+
     def rollout_pause(self):
         return self.of_rollout()
 
@@ -191,6 +203,9 @@ class Ways:
                                             f"    environment: {HERE}\n    reason: try\n")
         return [agent.parent]
 
+    def demo_traffic(self):
+        return ["-e", HERE, "--agent", self.world.served(1), "--per-second", "20", "--for", "1"]
+
     def completion(self):
         return ["bash"]
 
@@ -203,7 +218,8 @@ class Ways:
 
 ONCE = [words for words, _ in COMMANDS if words != "watch"]  # watch has no end and its own test
 CHANGES = [words for words, op in COMMANDS if op in table.operations() and table.operations()[op].kind == "CHANGE"]
-ASKING = [(words, op) for words, op in COMMANDS if op in table.operations() and words in ONCE and words not in ("show", "audit verify", "status", "demo seed")]
+OWN_JSON = ("show", "audit verify", "status", "demo seed", "rollout replay", "rollout plan", "demo traffic")  # what they print is no operation's answer
+ASKING = [(words, op) for words, op in COMMANDS if op in table.operations() and words in ONCE and words not in OWN_JSON]
 
 
 @pytest.fixture
@@ -301,6 +317,27 @@ def test_refused_by_the_server(server, arguments, words):
     ran = server.cli(*arguments).fails()
     for word in words:
         assert word in ran.err, ran
+
+
+def test_rollouts_of_all_agents_and_of_one(server, world):
+    first, second = world.rollout()[0], world.rollout()[0]
+    listed = server.cli("rollout", "list", "--open", "-n", "1000").ok().out
+    assert first in listed and second in listed
+    listed = server.cli("rollout", "list", first, "-e", HERE).ok().out
+    assert first in listed and second not in listed
+
+
+def test_a_plan_by_measured_traffic(server, world):
+    agent = world.served(1)
+    server.cli("rollout", "plan", agent, "-e", HERE).fails()
+    world.admin.op("outcomes", instance=unique("sender"), batch=1, items=[{**world.outcome(agent), "ok": n > 0} for n in range(50)])
+    deadline = time.monotonic() + 15
+    while "50 outcomes" not in (ran := server.cli("rollout", "plan", agent, "-e", HERE, "--template", "fast")).out:
+        assert time.monotonic() < deadline, ran
+        time.sleep(0.5)
+    assert "2 % of them fail" in ran.out, ran
+    steps = server.cli("rollout", "plan", agent, "-e", HERE, "--steps", '[{"share":5},{"share":50}]', "--json").ok().json["steps"]
+    assert [step["share"] for step in steps] == [5, 50] and steps[0]["evidence_s"] > steps[1]["evidence_s"] > 0
 
 
 def test_a_stale_deploy_says_what_is_served(server, world):
@@ -671,9 +708,18 @@ def test_make_run(tmp_path):
         assert f"http://{address}" in text, text
         settings = dict(pair.split("=", 1) for pair in re.findall(r"SERIN_\w+=\S+", text))
         commands = re.findall(r"^    serin (.*)$", text, re.M)
-        assert len(commands) == 3
-        run_cli(*shlex.split(commands[0]), home=tmp_path, env=settings).ok()
-        run_cli(*shlex.split(commands[1]), home=tmp_path, env=settings).ok()
+        assert len(commands) == 6
+        deadline = time.monotonic() + 30
+        while "code-reviewer" not in run_cli(*shlex.split(commands[0]), home=tmp_path, env=settings).ok().out:
+            assert time.monotonic() < deadline, (tmp_path / "run/traffic.log").read_text()
+        for command in commands[:5]:
+            if "--watch" not in command:
+                run_cli(*shlex.split(command), home=tmp_path, env=settings).ok()
+        traffic = (tmp_path / "run/traffic.log").read_text()
+        assert traffic.startswith("A simulation: made-up users and made-up outcomes"), traffic
+        started = run_cli("rollout", "list", "--json", home=tmp_path, env=settings).ok().json["rollouts"]
+        assert sorted(r["agent"] for r in started) == ["code-reviewer", "voice-receptionist"], "once, over restarts"
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(20) == 0
+        assert address not in subprocess.run(["ps", "-e", "-o", "args"], capture_output=True, text=True).stdout
     assert '"event":"stopped"' in (tmp_path / "run/log").read_text()

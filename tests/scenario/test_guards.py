@@ -54,10 +54,14 @@ def as_usual(place):
     place.prometheus.wait(lambda: place.prometheus.query("shop_queue_length") == [3], "a short queue")
 
 
+def status(traffic):
+    return traffic.admin.op("rollout_status", agent=traffic.agent, rollout=traffic.rollout["id"])
+
+
 def until(traffic, condition, rates=None):
     """Sends outcomes, when there are rates, until what the rollout then is fulfils the condition."""
     deadline = time.monotonic() + MOST_SECONDS
-    while not condition(seen := traffic.state()):
+    while not condition(seen := status(traffic)):
         assert time.monotonic() < deadline, seen
         if rates:
             traffic.send(rates)

@@ -12,7 +12,7 @@ from harness.world import ELSEWHERE, ENVIRONMENT, unique
 
 BINDINGS = {"all": (), "here": (ENVIRONMENT,), "elsewhere": (ELSEWHERE,), "both": (ELSEWHERE, ENVIRONMENT)}
 ABOUT_ENVIRONMENT = {"release_get", "release_rollback", "key_revoke", "rollout_get", "rollout_pause", "rollout_resume", "rollout_advance",
-                     "rollout_promote", "rollout_abort", "stream_ack"}  # by what their id stands for
+                     "rollout_promote", "rollout_abort", "rollout_failures", "rollout_status", "stream_ack"}  # by what their id stands for
 
 
 def expected(op, params, role, binding):
@@ -56,8 +56,9 @@ def test_cell(server, world, name, role, binding):
 # The contract's words: resolve (read decisions) < viewer < editor (push) < releaser (deploy, rollback) < admin.
 CONTRACT = {
     "resolve": "otlp_traces outcomes resolve resolve_get snapshot stream stream_ack whoami",
-    "viewer": "agent_get agent_list audit_checkpoint audit_list deployment_list environment_get environment_list hold_list override_list "
-              "panic_list release_get release_list rollout_get rollout_list rollout_template_get rollout_template_list stream_list version_get version_list",
+    "viewer": "agent_get agent_list audit_checkpoint audit_list deployment_list environment_get environment_list hold_list outcome_sums "
+              "override_list panic_list release_get release_list rollout_failures rollout_get rollout_list rollout_status rollout_template_get rollout_template_list rollouts stream_list "
+              "version_get version_list",
     "editor": "agent_put version_push",
     "releaser": "deploy hold_release hold_set override_delete override_put panic_release panic_set release_create release_rollback "
                 "rollback rollout_abort rollout_advance rollout_pause rollout_promote rollout_resume rollout_start rollout_template_put",

@@ -282,9 +282,11 @@ def test_lists_page_by_cursor(admin, world):
     cases = [("agent_list", "agents", {}), ("version_list", "versions", {"agent": agent}),
              ("deployment_list", "deployments", {"agent": agent}), ("release_list", "releases", {}),
              ("environment_get", "refs", {"environment": "staging"}), ("audit_list", "entries", {}),
-             ("rollout_list", "rollouts", {"agent": tried}), ("rollout_get", "moves", {"agent": tried, "rollout": rollout})]
+             ("rollout_list", "rollouts", {"agent": tried}), ("rollouts", "rollouts", {}),
+             ("rollout_get", "moves", {"agent": tried, "rollout": rollout})]
+    elsewhere = {"rollout_failures", "outcome_sums"}  # test_outcome_sums.py
     paged = {op.name for op in table.operations().values() if op.param("limit")}
-    assert paged == {name for name, _, _ in cases}
+    assert paged - elsewhere == {name for name, _, _ in cases}
 
     def pages(name, member, params, limit):
         cursor, listed, more = "after" if table.operations()[name].param("after") else "before", [], {}
