@@ -108,11 +108,29 @@ static void write_entries(struct compiler *compiler, const struct fraction *frac
     emit_land(compiler, ends);
 }
 
+/* For the faults inside one that is refused. */
+static void walk_entries(struct compiler *compiler, const struct fraction *fraction) {
+    unsigned height = compiler->height;
+    if (fraction->by_value) emit_argument(compiler, fraction->arguments, 0);
+    for (size_t i = 0; i < fraction->count && !compiler->large; i++) {
+        const json_t *entry = entry_of(fraction, i);
+        size_t len = emit_enter(compiler, fraction->arguments, fraction->first + i);
+        for (size_t n = 0; n < json_array_size(entry); n++) {
+            compiler->height = height;
+            emit_argument(compiler, entry, n);
+        }
+        emit_back(compiler, len);
+    }
+}
+
 void emit_fraction(struct compiler *compiler, const struct operation *operation, const json_t *arguments) {
     struct fraction fraction;
     unsigned height = compiler->height;
     compiler->inside = true;
-    if (!check_fraction(compiler, arguments, &fraction)) return;
+    if (!check_fraction(compiler, arguments, &fraction)) {
+        walk_entries(compiler, &fraction);
+        return;
+    }
     size_t table = emit_values(compiler, fraction.count + 2);
     put_row(compiler, table, fraction.total,
             (fraction.by_value ? FRACTION_BY_VALUE : 0) | (fraction.computed ? FRACTION_COMPUTED : 0));

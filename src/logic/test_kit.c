@@ -19,38 +19,6 @@ json_t *kit_parse(const char *text) {
     return value;
 }
 
-static json_t *json_of_number(double number) {
-    if (isnan(number)) return json_string("NaN");
-    if (isinf(number)) return json_string(number < 0 ? "-Infinity" : "Infinity");
-    bool whole = fabs(number) < 0x1p53 && number == trunc(number);
-    return whole ? json_integer((json_int_t)number) : json_real(number);
-}
-
-json_t *kit_json(const struct logic_value *value) {
-    json_t *json = NULL;
-    switch (value->type) {
-    case LOGIC_NULL:
-        return json_null();
-    case LOGIC_BOOL:
-        return json_boolean(value->truth);
-    case LOGIC_NUMBER:
-        return json_of_number(value->number);
-    case LOGIC_TEXT:
-        return json_stringn(value->count ? value->text : "", value->count);
-    case LOGIC_LIST:
-        json = json_array();
-        for (uint32_t i = 0; i < value->count; i++)
-            json_array_append_new(json, kit_json(value->items + i));
-        return json;
-    default:
-        json = json_object();
-        for (uint32_t i = 0; i < value->count; i++)
-            json_object_setn_new(json, value->members[i].name.ptr, value->members[i].name.len,
-                                 kit_json(&value->members[i].value));
-        return json;
-    }
-}
-
 struct logic_rule *kit_compile_with(const char *rule, const char *evaluators) {
     _cleanup_(json_decrefp) json_t *value = kit_parse(rule), *others = evaluators ? kit_parse(evaluators) : NULL;
     const struct logic_source source = {.rule = value, .at = "", .evaluators = others, .flagd = true};
@@ -68,13 +36,35 @@ struct logic_rule *kit_compile(const char *rule) {
     return kit_compile_with(rule, NULL);
 }
 
+void kit_write(struct str *out, const struct logic_value *value) {
+    bool list = value->type == LOGIC_LIST, object = value->type == LOGIC_OBJECT;
+    if (value->type == LOGIC_NULL) str_add_text(out, "null");
+    if (value->type == LOGIC_BOOL) str_add_text(out, value->truth ? "true" : "false");
+    if (value->type == LOGIC_NUMBER && isfinite(value->number)) json_add_double(out, value->number);
+    if (value->type == LOGIC_NUMBER && isnan(value->number)) str_add_text(out, "\"NaN\"");
+    if (value->type == LOGIC_NUMBER && isinf(value->number))
+        str_add_text(out, value->number < 0 ? "\"-Infinity\"" : "\"Infinity\"");
+    if (value->type == LOGIC_TEXT) str_add_json(out, value->count ? value->text : "", value->count);
+    if (!list && !object) return;
+    str_add_char(out, list ? '[' : '{');
+    for (uint32_t i = 0; i < value->count; i++) {
+        if (i) str_add_char(out, ',');
+        if (list) kit_write(out, value->items + i);
+        if (list) continue;
+        str_add_json(out, value->members[i].name.ptr, value->members[i].name.len);
+        str_add_char(out, ':');
+        kit_write(out, &value->members[i].value);
+    }
+    str_add_char(out, list ? ']' : '}');
+}
+
 static char *text_of(int outcome, const struct logic_value *result) {
-    static const char *const outcomes[] = {NULL, "outcome 1", "outcome 2"};
-    if (outcome) return strdup(outcomes[outcome]);
-    json_t *json = kit_json(result);
-    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
-    json_decref(json);
-    return text;
+    struct str text = STR_INIT;
+    if (outcome)
+        str_printf(&text, "outcome %d", outcome);
+    else
+        kit_write(&text, result);
+    return str_take(&text);
 }
 
 char *kit_evaluate(const struct logic_rule *rule, const char *data, const struct logic_context *base,

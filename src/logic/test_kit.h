@@ -9,8 +9,8 @@
 extern const struct logic_context kit_flag;
 
 json_t *kit_parse(const char *text);
-/* A value as JSON; numbers that are whole become integers, and what JSON has no number for becomes a text ("NaN"). */
-json_t *kit_json(const struct logic_value *value);
+/* A value as JSON text without spaces; what JSON has no number for is a text ("NaN"). */
+void kit_write(struct str *out, const struct logic_value *value);
 /* Compiles a rule that must be good. `evaluators` NULL: none. */
 struct logic_rule *kit_compile(const char *rule);
 struct logic_rule *kit_compile_with(const char *rule, const char *evaluators);

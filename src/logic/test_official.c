@@ -23,11 +23,11 @@ static void check(const json_t *one) {
     faults_deinit(&faults);
     assert_int_equal(logic_from_json(json_get(one, "data"), &arena, &context.data), 0);
     assert_int_equal(logic_evaluate(rule, &context, &scratch, NULL, &result), 0);
-    _cleanup_(json_decrefp) json_t *got = kit_json(&result);
-    if (!json_equal(got, json_get(one, "result"))) {
-        _cleanup_(freep) char *text = json_dumps(got, JSON_COMPACT | JSON_ENCODE_ANY);
-        fail_msg("%s: %s", name, text);
-    }
+    _cleanup_(str_deinit) struct str got = STR_INIT, want = STR_INIT;
+    kit_write(&got, &result);
+    assert_int_equal(logic_from_json(json_get(one, "result"), &arena, &result), 0);
+    kit_write(&want, &result);
+    if (strcmp(got.data, want.data) != 0) fail_msg("%s: %s, not %s", name, got.data, want.data);
 }
 
 static void test_official(void **state) {
