@@ -10,8 +10,6 @@
 #define NAMES_A_STEP 8
 #define INDEX_DIGITS 9
 
-static const struct logic_value nothing = {.type = LOGIC_NULL, .truth = true};
-
 /* As JavaScript writes it: digits without a zero before them. */
 static bool index_of(struct slice name, size_t *ret) {
     if (!name.len || name.len > INDEX_DIGITS || (name.ptr[0] == '0' && name.len > 1)) return false;
@@ -38,38 +36,32 @@ const struct logic_value *logic_get(const struct logic_value *value, struct slic
     return value->items + index;
 }
 
-struct logic_value find_name(struct machine *machine, const struct logic_value *data, struct slice name) {
+const struct logic_value *find_name(struct machine *machine, const struct logic_value *data, struct slice name) {
     if (data->type == LOGIC_OBJECT && data->count > NAMES_A_STEP)
         (void)machine_spend(machine, data->count / NAMES_A_STEP);
-    const struct logic_value *found = logic_get(data, name);
-    return found ? *found : nothing;
+    return logic_get(data, name);
 }
 
-struct logic_value find_names(struct machine *machine, const struct logic_value *names, size_t count) {
-    struct logic_value at = machine->data;
-    for (size_t i = 0; i < count && !(at.type == LOGIC_NULL && at.truth); i++)
-        at = find_name(machine, &at, logic_slice(names + i));
+const struct logic_value *find_names(struct machine *machine, const struct logic_value *names, size_t count) {
+    const struct logic_value *at = &machine->data;
+    for (size_t i = 0; i < count && at; i++)
+        at = find_name(machine, at, logic_slice(names + i));
     return at;
 }
 
 /* ---- $flagd ---- */
 
-static struct logic_value flag_key(const struct machine *machine) {
-    return logic_text(machine->context->flag_key);
-}
-
-static bool has_flag(const struct machine *machine) {
-    return machine->context && machine->context->flag_key.ptr;
-}
-
-struct logic_value find_flagd(struct machine *machine) {
-    if (!has_flag(machine)) return nothing;
-    /* Two members, each as large as two values. */
-    struct logic_member *members = (struct logic_member *)(void *)machine_values(machine, 4);
-    if (!members) return nothing;
-    members[0] = (struct logic_member){SLICE_LIT("flagKey"), flag_key(machine)};
-    members[1] = (struct logic_member){SLICE_LIT("timestamp"), logic_number((double)machine->context->timestamp)};
-    return (struct logic_value){.type = LOGIC_OBJECT, .count = 2, .members = members};
+const struct logic_value *find_flagd(struct machine *machine) {
+    const struct logic_context *context = machine->context;
+    if (!context || !context->flag_key.ptr) return NULL;
+    /* The object and its two members, each as large as two values. */
+    struct logic_value *flagd = machine_values(machine, 5);
+    if (!flagd) return NULL;
+    struct logic_member *members = (struct logic_member *)(void *)(flagd + 1);
+    members[0] = (struct logic_member){SLICE_LIT("flagKey"), logic_text(context->flag_key)};
+    members[1] = (struct logic_member){SLICE_LIT("timestamp"), logic_number((double)context->timestamp)};
+    *flagd = (struct logic_value){.type = LOGIC_OBJECT, .count = 2, .members = members};
+    return flagd;
 }
 
 /* ---- paths that are computed ---- */
@@ -82,31 +74,26 @@ static struct slice next_name(struct slice *path) {
     return name;
 }
 
-/* The first name may be $flagd, whose object is made here. */
-static struct logic_value find_first(struct machine *machine, struct slice name, bool *ret_made) {
-    *ret_made = !machine->scoped && slice_equal(name, SLICE_LIT("$flagd"));
-    return *ret_made ? find_flagd(machine) : find_name(machine, &machine->data, name);
-}
-
-struct logic_value find_path(struct machine *machine, const struct logic_value *path) {
-    if (path->type == LOGIC_NULL) return machine->data;
+const struct logic_value *find_path(struct machine *machine, const struct logic_value *path) {
+    if (path->type == LOGIC_NULL) return &machine->data;
     char *low = machine->low;
     struct slice rest = machine_text(machine, path);
-    if (!rest.len) return machine->data;
-    bool made;
-    struct logic_value at = find_first(machine, next_name(&rest), &made);
-    while (rest.ptr && !(at.type == LOGIC_NULL && at.truth))
-        at = find_name(machine, &at, next_name(&rest));
-    if (!made) machine->low = low;
+    if (!rest.len) return &machine->data;
+    struct slice name = next_name(&rest);
+    bool flagd = !machine->scoped && slice_equal(name, SLICE_LIT("$flagd"));
+    const struct logic_value *at = flagd ? find_flagd(machine) : find_name(machine, &machine->data, name);
+    while (rest.ptr && at)
+        at = find_name(machine, at, next_name(&rest));
+    if (!flagd) machine->low = low;
     return at;
 }
 
 /* ---- missing ---- */
 
 static bool is_missing(struct machine *machine, const struct logic_value *key) {
-    struct logic_value found = find_path(machine, key);
+    const struct logic_value *found = find_path(machine, key);
     (void)machine_spend(machine, 1);
-    return found.type == LOGIC_NULL || (found.type == LOGIC_TEXT && !found.count);
+    return !found || found->type == LOGIC_NULL || (found->type == LOGIC_TEXT && !found->count);
 }
 
 struct logic_value find_missing(struct machine *machine, const struct logic_value *keys, size_t count) {

@@ -32,29 +32,41 @@ struct logic_value *machine_values(struct machine *machine, size_t count) {
 
 /* Whether a step that may jump does; the result is then the argument that it stands for. */
 static inline bool jumps(struct machine *machine, const struct logic_step *step) {
-    const struct logic_value *top = machine->top;
-    bool goes = step->code == STEP_DEFAULT ? !(top->type == LOGIC_NULL && top->truth)
-                                           : value_truth(top) == (step->code == STEP_OR);
+    bool goes = step->code == STEP_DEFAULT ? machine->found : value_truth(machine->top) == (step->code == STEP_OR);
     if (goes && machine->trace && step->count) machine->trace->argument = step->count - 1;
     return goes;
 }
 
-static struct logic_value looked_up(struct machine *machine, const struct logic_step *step) {
-    const struct logic_value *at = machine->rule->values + step->at;
+static inline void push_found(struct machine *machine, const struct logic_value *found) {
+    machine->found = found != NULL;
+    *++machine->top = found ? *found : logic_null();
+}
+
+/* What is not looked up by one name. */
+static void push_other(struct machine *machine, const struct logic_step *step) {
     const struct logic_context *context = machine->context;
+    struct logic_value made;
     bool flag = context && context->flag_key.ptr;
     switch (step->code) {
     case STEP_PATH:
-        return find_names(machine, at, step->count);
+        push_found(machine, find_names(machine, machine->rule->values + step->at, step->count));
+        break;
     case STEP_DATA:
-        return machine->data;
+        push_found(machine, &machine->data);
+        break;
     case STEP_FLAG_KEY:
-        return flag ? logic_text(context->flag_key) : (struct logic_value){.type = LOGIC_NULL, .truth = true};
+        if (flag) made = logic_text(context->flag_key);
+        push_found(machine, flag ? &made : NULL);
+        break;
     case STEP_TIMESTAMP:
-        return flag ? logic_number((double)context->timestamp)
-                    : (struct logic_value){.type = LOGIC_NULL, .truth = true};
+        if (flag) made = logic_number((double)context->timestamp);
+        push_found(machine, flag ? &made : NULL);
+        break;
+    case STEP_FLAGD:
+        push_found(machine, find_flagd(machine));
+        break;
     default:
-        return find_flagd(machine);
+        push_found(machine, NULL);
     }
 }
 
@@ -67,17 +79,19 @@ void machine_run(struct machine *machine, uint32_t from, uint32_t to) {
             *++machine->top = values[step->at];
             break;
         case STEP_ATTRIBUTE:
-            *++machine->top = find_name(machine, &machine->data, logic_slice(values + step->at));
+            push_found(machine, find_name(machine, &machine->data, logic_slice(values + step->at)));
             break;
         case STEP_PATH:
         case STEP_DATA:
         case STEP_FLAG_KEY:
         case STEP_TIMESTAMP:
         case STEP_FLAGD:
-            *++machine->top = looked_up(machine, step);
+        case STEP_NOTHING:
+            push_other(machine, step);
             break;
         case STEP_FIND:
-            *machine->top = find_path(machine, machine->top);
+            machine->top--;
+            push_found(machine, find_path(machine, machine->top + 1));
             break;
         case STEP_DEFAULT:
         case STEP_AND:

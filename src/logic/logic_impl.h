@@ -3,8 +3,6 @@
  * A compiled rule: steps of a stack machine, in the order in which they are taken. Arguments stand before their operation. Jumps lead forward only, so what is
  * not inside a loop is taken once at most; the steps of a loop's body stand behind it, and it takes them for each item. What a step needs besides the stack (a
  * constant, a path, the items of a list) lies in `values`.
- *
- * A null whose `truth` is set is the null of a `var` that found nothing: its default tells the two apart, and nobody else does.
  */
 #ifndef SERIN_LOGIC_LOGIC_IMPL_H
 #define SERIN_LOGIC_LOGIC_IMPL_H
@@ -40,10 +38,11 @@ enum logic_code {
     STEP_DATA,      /* pushes the whole data */
     STEP_FLAG_KEY,
     STEP_TIMESTAMP,
-    STEP_FLAGD, /* pushes the object of both */
-    STEP_FIND,  /* the path on top: in its place what is there */
+    STEP_FLAGD,   /* pushes the object of both */
+    STEP_NOTHING, /* pushes what a path gives that leads nowhere */
+    STEP_FIND,    /* the path on top: in its place what is there */
     /* Jumps. `count` is the number, from 1, of the argument of the outermost operation that is the result if it is taken; 0: none is. */
-    STEP_DEFAULT, /* something was found: goes to step `at`; else takes the top away */
+    STEP_DEFAULT, /* the step before found something: goes to step `at`; else takes the top away */
     STEP_AND,     /* false on top: goes to step `at`; else takes it away */
     STEP_OR,      /* true on top: goes to step `at`; else takes it away */
     STEP_UNLESS,  /* takes the top away, and when it was false goes to step `at` */
@@ -197,6 +196,7 @@ struct machine {
     struct logic_trace *trace;
     struct logic_value data; /* of the scope: the context's, or an item of a loop */
     bool scoped;             /* inside a loop */
+    bool found;              /* whether the last path led somewhere */
     struct logic_value *top;
     char *low, *high; /* what is free of the scratch */
     uint32_t left;    /* of the steps */
@@ -211,12 +211,12 @@ bool machine_spend(struct machine *machine, size_t steps);
 /* Room for values in the scratch; NULL: there is none. One value more than asked for, so that no two lists are the same. */
 struct logic_value *machine_values(struct machine *machine, size_t count);
 
-/* find.c. What stands at the end of a path; a null with `truth` when nothing does. */
-struct logic_value find_name(struct machine *machine, const struct logic_value *data, struct slice name);
-struct logic_value find_names(struct machine *machine, const struct logic_value *names, size_t count);
-struct logic_value find_path(struct machine *machine,
-                             const struct logic_value *path); /* any value, as `var` takes it */
-struct logic_value find_flagd(struct machine *machine);
+/* find.c. What stands at the end of a path; NULL: nothing. */
+const struct logic_value *find_name(struct machine *machine, const struct logic_value *data, struct slice name);
+const struct logic_value *find_names(struct machine *machine, const struct logic_value *names, size_t count);
+const struct logic_value *find_path(struct machine *machine,
+                                    const struct logic_value *path); /* any value, as `var` takes it */
+const struct logic_value *find_flagd(struct machine *machine);
 struct logic_value find_missing(struct machine *machine, const struct logic_value *keys, size_t count);
 struct logic_value find_missing_some(struct machine *machine, const struct logic_value *arguments);
 

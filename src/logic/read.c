@@ -41,9 +41,7 @@ static void write_flagd(struct compiler *compiler, struct slice path) {
     if (!compiler->flagd) compiler_fault(compiler, "\"$flagd\" is there for flags only");
     bool key = slice_equal(path, SLICE_LIT("$flagd.flagKey")), time = slice_equal(path, SLICE_LIT("$flagd.timestamp"));
     if (!key && !time && !slice_equal(path, SLICE_LIT("$flagd"))) {
-        size_t index = emit_values(compiler, 1);
-        emit_put(compiler, index, (struct logic_value){.type = LOGIC_NULL, .truth = true});
-        emit_step(compiler, STEP_VALUE, 0, index);
+        emit_step(compiler, STEP_NOTHING, 0, 0);
         return;
     }
     if (!time) compiler->reads.flag = true;

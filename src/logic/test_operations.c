@@ -258,6 +258,10 @@ static void test_lists(void **state) {
         {"{\"some\":[{\"var\":\"l\"},{\"in\":[{\"var\":\"k\"},[\"x\"]]}]}", "{\"l\":[{\"k\":\"y\"},{\"k\":\"x\"}]}",
          "true"},
         {"{\"some\":[[1,2],{\"some\":[[2,3],{\"==\":[{\"var\":\"\"},2]}]}]}", NULL, "true"},
+        /* nothing found, once it is kept, is null and no longer nothing */
+        {"{\"reduce\":[[\"a\",\"b\"],{\"var\":[\"accumulator\",1]},{\"var\":\"none\"}]}", "{}", "null"},
+        {"{\"map\":[{\"map\":[[{\"var\":\"x\"},{\"var\":\"y\"}],{\"var\":\"\"}]},{\"var\":[\"\",5]}]}", "{\"y\":1}",
+         "[null,1]"},
     };
     kit_check(rows, ARRAY_LEN(rows));
 }
