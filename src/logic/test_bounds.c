@@ -97,6 +97,8 @@ static void test_room_for_texts(void **state) {
     expect("{\"==\":[{\"var\":\"l\"},\"2\"]}", 1000, "1", 0, "false");
     expect("{\"!\":{\"cat\":[{\"var\":\"t\"},{\"var\":\"t\"}]}}", 0, "", LOGIC_SCRATCH_SIZE, "outcome 1");
     /* what is compared leaves nothing behind: many times over the scratch in all */
+    expect("{\"!!\":{\"map\":[{\"var\":\"l\"},{\"<\":[{\"var\":\"\"},\"3\"]}]}}", 900, "[\"22222222222222222222\"]", 0,
+           "true");
     expect("{\"all\":[{\"var\":\"l\"},{\"<\":[[{\"var\":\"\"},1],\"3\"]}]}", 5000, "\"2222222222\"", 0, "true");
 }
 
@@ -232,6 +234,19 @@ static void test_pieces(void **state) {
     assert_true(refused > 5 && refused < 60);
 }
 
+static void test_empty_pieces_differ(void **state) {
+    _Alignas(16) char memory[256];
+    struct logic_build build;
+    struct logic_value lists[2], objects[2];
+    logic_build_init(&build, memory, sizeof(memory));
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(logic_build_close(&build, build.open, LOGIC_LIST, lists + i));
+        assert_true(logic_build_close(&build, build.open, LOGIC_OBJECT, objects + i));
+    }
+    assert_ptr_not_equal(lists[0].items, lists[1].items);
+    assert_ptr_not_equal(objects[0].members, objects[1].members);
+}
+
 static void test_get(void **state) {
     _cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
     _cleanup_(json_decrefp) json_t *json = kit_parse("{\"a\":[1,{\"b\":null}],\"\":5,\"0\":6}");
@@ -276,6 +291,7 @@ int main(void) {
         cmocka_unit_test(test_waiting_weights),
         cmocka_unit_test(test_long_texts_are_refused),
         cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_empty_pieces_differ),
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_memory_ends),
     };

@@ -122,6 +122,14 @@ static void test_flagd(void **state) {
     expect("{\"var\":{\"var\":\"path\"}}", data, "1795442400");
     expect("{\"missing\":[\"$flagd.flagKey\",\"$flagd.x\"]}", data, "[\"$flagd.x\"]");
     expect("{\"map\":[[{\"var\":\"\"}],{\"var\":\"$flagd.x\"}]}", data, "[1]"); /* in a loop the item's own */
+    expect("{\"map\":[[{\"var\":\"\"}],{\"var\":{\"cat\":[\"$flagd\",\".x\"]}}]}", data, "[1]");
+    expect("{\"map\":[[{\"var\":\"\"}],{\"if\":[{\"some\":[[1],1]},{\"var\":{\"cat\":[\"$flagd\",\".x\"]}}]}]}", data,
+           "[1]");
+    expect(
+        "[{\"var\":{\"var\":\"name\"}},{\"cat\":[\"what is made behind it \",\"lies elsewhere, however long it is\"]}]",
+        data,
+        "[{\"flagKey\":\"new-welcome-banner\",\"timestamp\":1795442400},"
+        "\"what is made behind it lies elsewhere, however long it is\"]");
     char *none = kit_result("{\"var\":[{\"cat\":[\"$flagd\",\".flagKey\"]},\"d\"]}", data); /* no flag is evaluated */
     assert_string_equal(none, "\"d\"");
     free(none);
@@ -179,6 +187,7 @@ static void test_reads(void **state) {
     reads("{\"map\":[{\"var\":\"l\"},{\"var\":\"x\"}]}", "l |");
     reads("{\"map\":[{\"var\":\"l\"},{\"var\":\"\"}]}", "l |");
     reads("{\"map\":[{\"var\":\"l\"},{\"var\":{\"var\":\"x\"}}]}", "l |");
+    reads("{\"map\":[{\"var\":\"l\"},{\"and\":[{\"some\":[[1],1]},{\"var\":\"x\"}]}]}", "l |");
     reads("{\"map\":[{\"var\":\"l\"},{\"missing\":[\"x\"]}]}", "l |");
     reads("{\"map\":[{\"var\":\"l\"},{\"fractional\":[[\"a\"]]}]}", "l |");
     reads("{\"reduce\":[{\"var\":\"l\"},{\"var\":\"current\"},{\"var\":\"i\"}]}", "l i |");
@@ -236,6 +245,8 @@ static void test_traces(void **state) {
     trace(both, "{\"b\":1}", "and", 0, -1);
     trace(both, "{\"a\":1}", "and", 1, -1);
     trace(both, "{\"a\":1,\"b\":1}", "and", 2, -1);
+    trace("{\"if\":[0,1,{\"if\":[1,2,3]}]}", "{}", "if", 2, -1); /* the inner one's are not told */
+    trace("{\"and\":[1,{\"and\":[0,1]}]}", "{}", "and", 1, -1);
     trace(any, "{\"a\":1}", "or", 0, -1);
     trace(any, "{\"b\":1}", "or", 1, -1);
     trace(any, "{}", "or", 1, -1);

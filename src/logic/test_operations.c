@@ -262,6 +262,13 @@ static void test_lists(void **state) {
         {"{\"reduce\":[[\"a\",\"b\"],{\"var\":[\"accumulator\",1]},{\"var\":\"none\"}]}", "{}", "null"},
         {"{\"map\":[{\"map\":[[{\"var\":\"x\"},{\"var\":\"y\"}],{\"var\":\"\"}]},{\"var\":[\"\",5]}]}", "{\"y\":1}",
          "[null,1]"},
+        /* behind a loop the data is what it was */
+        {"{\"and\":[{\"some\":[[1],1]},{\"var\":\"a\"}]}", "{\"a\":5}", "5"},
+        {"{\"map\":[[7,8],{\"if\":[{\"map\":[[1],2]},{\"var\":\"\"}]}]}", NULL, "[7,8]"},
+        /* no two lists are the same, empty ones neither */
+        {"{\"reduce\":[[[],[]],{\"if\":[{\"===\":[{\"var\":\"accumulator\"},{\"var\":\"current\"}]},\"same\",{\"var\":"
+         "\"current\"}]},0]}",
+         NULL, "[]"},
     };
     kit_check(rows, ARRAY_LEN(rows));
 }
