@@ -2,6 +2,7 @@
 /* The reader of plain questions beside the parser that has the last word: what the first takes, the second must take and understand alike. */
 #include "api/api_impl.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -189,7 +190,7 @@ static uint32_t next_random(uint32_t *state) {
 
 static bool same_value(const struct logic_value *a, const struct logic_value *b) {
     if (a->type != b->type || a->count != b->count || a->truth != b->truth) return false;
-    if (a->type == LOGIC_NUMBER) return memcmp(&a->number, &b->number, sizeof(a->number)) == 0;
+    if (a->type == LOGIC_NUMBER) return a->number == b->number && !signbit(a->number) == !signbit(b->number);
     if (a->type == LOGIC_TEXT) return slice_equal(logic_slice(a), logic_slice(b));
     for (uint32_t i = 0; i < a->count; i++) {
         if (a->type == LOGIC_LIST && !same_value(a->items + i, b->items + i)) return false;

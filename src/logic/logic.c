@@ -138,17 +138,18 @@ void machine_run(struct machine *machine, uint32_t from, uint32_t to) {
 
 int logic_evaluate(const struct logic_rule *rule, const struct logic_context *context, struct logic_scratch *scratch,
                    struct logic_trace *trace, struct logic_value *ret) {
-    struct machine machine; /* field by field: clearing the stack would cost more than most rules */
-    machine.rule = rule;
-    machine.context = context;
-    machine.trace = trace;
-    machine.data = context ? context->data : logic_null();
-    machine.scoped = false;
-    machine.top = machine.stack;
-    machine.low = scratch->bytes;
-    machine.high = scratch->bytes + sizeof(scratch->bytes);
-    machine.left = LOGIC_STEPS_MAX;
-    machine.outcome = 0;
+    struct logic_value stack[LOGIC_WAITING_MAX + 2]; /* not cleared: that would cost more than most rules */
+    struct machine machine = {
+        .rule = rule,
+        .context = context,
+        .trace = trace,
+        .data = context ? context->data : logic_null(),
+        .top = stack,
+        .low = scratch->bytes,
+        .high = scratch->bytes + sizeof(scratch->bytes),
+        .left = LOGIC_STEPS_MAX,
+    };
+    stack[0] = logic_null();
     if (trace) *trace = (struct logic_trace){.operation = rule->operation, .argument = rule->last_argument};
     machine_run(&machine, 0, rule->step_count);
     *ret = *machine.top;

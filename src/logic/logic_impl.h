@@ -201,7 +201,6 @@ struct machine {
     char *low, *high; /* what is free of the scratch */
     uint32_t left;    /* of the steps */
     int outcome;
-    struct logic_value stack[LOGIC_WAITING_MAX + 2];
 };
 
 /* logic.c. Takes the steps from `from` up to `to`, which leave one value. */
