@@ -10,6 +10,7 @@
  */
 #include "api/api_impl.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define MEMBERS_MAX 16
@@ -39,15 +40,47 @@ static bool skip_char(struct reader *reader, char c) {
     return true;
 }
 
+#define EACH_BYTE(byte) ((byte)*UINT64_C(0x0101010101010101))
+
+/* The high bits of bytes that are 0, exact up to the first one. */
+static inline uint64_t zeros_of(uint64_t word) {
+    return (word - EACH_BYTE(0x01)) & ~word & EACH_BYTE(0x80);
+}
+
+/* The high bits of bytes that end plain text, exact up to the first one: quotes, backslashes, and those below a space. */
+static inline uint64_t ends_of(uint64_t word) {
+    uint64_t control = (word - EACH_BYTE(0x20)) & ~word & EACH_BYTE(0x80);
+    return control | zeros_of(word ^ EACH_BYTE('"')) | zeros_of(word ^ EACH_BYTE('\\'));
+}
+
+/* Over plain text, eight bytes at a time while there are as many; answers whether some are not ASCII. */
+static bool skip_plain(struct reader *reader) {
+    const char *p = reader->p;
+    uint64_t seen = 0, word;
+    for (; reader->end - p >= 8; p += 8) {
+        memcpy(&word, p, sizeof(word));
+        word = le64toh(word);
+        uint64_t ends = ends_of(word);
+        if (ends) {
+            unsigned bits = (unsigned)__builtin_ctzll(ends) - 7;
+            seen |= bits ? word << (64 - bits) : 0;
+            reader->p = p + bits / 8;
+            return seen & EACH_BYTE(0x80);
+        }
+        seen |= word;
+    }
+    for (; p < reader->end && (unsigned char)*p >= ' ' && *p != '"' && *p != '\\'; p++)
+        seen |= (unsigned char)*p;
+    reader->p = p;
+    return seen & EACH_BYTE(0x80);
+}
+
 static bool read_text(struct reader *reader, struct slice *ret) {
     if (!skip_char(reader, '"')) return false;
-    const char *begin = reader->p, *p = begin;
-    unsigned char seen = 0;
-    while (p < reader->end && (unsigned char)*p >= ' ' && *p != '"' && *p != '\\')
-        seen |= (unsigned char)*p++;
-    *ret = (struct slice){begin, (size_t)(p - begin)};
-    reader->p = p;
-    return skip_char(reader, '"') && (seen < 0x80 || utf8_valid(ret->ptr, ret->len));
+    const char *begin = reader->p;
+    bool wide = skip_plain(reader);
+    *ret = (struct slice){begin, (size_t)(reader->p - begin)};
+    return skip_char(reader, '"') && (!wide || utf8_valid(ret->ptr, ret->len));
 }
 
 static size_t skip_digits(struct reader *reader) {
@@ -93,7 +126,7 @@ static bool read_word(struct reader *reader, struct slice word) {
 
 static bool is_among(struct slice name, const struct logic_member *members, uint32_t count) {
     for (uint32_t i = 0; i < count; i++)
-        if (slice_equal(members[i].name, name)) return true;
+        if (members[i].name.len == name.len && slice_equal(members[i].name, name)) return true;
     return false;
 }
 
