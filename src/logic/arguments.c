@@ -15,6 +15,21 @@ bool machine_in_list(struct machine *machine, const struct logic_value *value, c
     return false;
 }
 
+bool machine_in_texts(const struct logic_value *value, const struct logic_value *texts, size_t count) {
+    size_t from = 0;
+    if (value->type != LOGIC_TEXT) return false;
+    while (from < count) {
+        size_t middle = from + (count - from) / 2;
+        int order = text_place(logic_slice(value), logic_slice(texts + middle));
+        if (order == 0) return true;
+        if (order < 0)
+            count = middle;
+        else
+            from = middle + 1;
+    }
+    return false;
+}
+
 /* As JavaScript's indexOf, which makes a text of what it looks for; nothing is in an empty text or in what is no text. */
 static bool is_in_text(struct machine *machine, const struct logic_value *value, const struct logic_value *whole) {
     if (!whole->count || !machine_spend(machine, whole->count / 16)) return false;

@@ -111,6 +111,9 @@ void machine_run(struct machine *machine, uint32_t from, uint32_t to) {
         case STEP_IN_LIST:
             *machine->top = logic_bool(machine_in_list(machine, machine->top, values + step->at, step->count));
             break;
+        case STEP_IN_TEXTS:
+            *machine->top = logic_bool(machine_in_texts(machine->top, values + step->at, step->count));
+            break;
         case STEP_NOT:
         case STEP_TRUTH:
             *machine->top = logic_bool(value_truth(machine->top) == (step->code == STEP_TRUTH));

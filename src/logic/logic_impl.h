@@ -48,7 +48,8 @@ enum logic_code {
     STEP_UNLESS,  /* takes the top away, and when it was false goes to step `at` */
     STEP_GO,      /* goes to step `at` */
     /* Of the one on top. */
-    STEP_IN_LIST, /* whether it is one of values[at … at + count) */
+    STEP_IN_LIST,  /* whether it is one of values[at … at + count) */
+    STEP_IN_TEXTS, /* the same of texts in the order of text_place() */
     STEP_NOT,
     STEP_TRUTH,
     /* Loops over the list on top; the body ends before step `at`. */
@@ -235,6 +236,13 @@ struct logic_value machine_apply(struct machine *machine, const struct logic_ste
                                  const struct logic_value *arguments);
 bool machine_in_list(struct machine *machine, const struct logic_value *value, const struct logic_value *items,
                      size_t count);
+
+/* An order in which texts are found fast: by their lengths, then by their bytes. */
+static inline int text_place(struct slice a, struct slice b) {
+    if (a.len != b.len) return a.len < b.len ? -1 : 1;
+    return a.len ? memcmp(a.ptr, b.ptr, a.len) : 0;
+}
+bool machine_in_texts(const struct logic_value *value, const struct logic_value *texts, size_t count);
 
 /* text.c. String(value); what is no text yet is made in the scratch. */
 struct slice machine_text(struct machine *machine, const struct logic_value *value);

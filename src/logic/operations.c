@@ -5,12 +5,32 @@
 
 #include <string.h>
 
+#define IN_ORDER_FROM 12 /* items: fewer are looked through sooner than they are searched */
+
 static void write_plain(struct compiler *compiler, const struct operation *operation, const json_t *arguments) {
     size_t count = logic_argument_count(arguments);
     compiler->inside = true;
     for (size_t i = 0; i < count && !compiler->large; i++)
         emit_argument(compiler, arguments, i);
     emit_step(compiler, operation->code, count, 0);
+}
+
+static int compare_owned(const void *a, const void *b, void *texts) {
+    struct slice left = logic_slice(a), right = logic_slice(b);
+    left.ptr = (const char *)texts + (uintptr_t)left.ptr;
+    right.ptr = (const char *)texts + (uintptr_t)right.ptr;
+    return text_place(left, right);
+}
+
+/* A long list of texts is put in order, because whole segments of users are written as lists. False: it is left as it is. */
+static bool put_in_order(struct compiler *compiler, size_t first, const json_t *list) {
+    size_t i;
+    const json_t *item;
+    json_array_foreach(list, i, item) if (!json_is_string(item)) return false;
+    if (i < IN_ORDER_FROM || compiler->large || compiler->values.failed || compiler->texts.failed) return false;
+    qsort_r((struct logic_value *)(void *)compiler->values.data + first, i, sizeof(struct logic_value), compare_owned,
+            compiler->texts.data);
+    return true;
 }
 
 static void write_in(struct compiler *compiler, const struct operation *operation, const json_t *arguments) {
@@ -24,7 +44,8 @@ static void write_in(struct compiler *compiler, const struct operation *operatio
     size_t len = emit_enter(compiler, arguments, 1), count = json_array_size(where),
            first = emit_values(compiler, count);
     emit_items(compiler, first, where);
-    emit_step(compiler, STEP_IN_LIST, count, first);
+    bool in_order = put_in_order(compiler, first, where);
+    emit_step(compiler, in_order ? STEP_IN_TEXTS : STEP_IN_LIST, count, first);
     emit_back(compiler, len);
 }
 

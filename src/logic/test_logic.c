@@ -176,6 +176,36 @@ static void test_in(void **state) {
     check(rows, ARRAY_LEN(rows));
 }
 
+/* A long list of texts is searched, one with anything else looked through; both find every item and nothing else. */
+static void test_in_long_lists(void **state) {
+    for (int count = 1; count <= 400; count = count * 3 / 2 + 1)
+        for (int mixed = 0; mixed < 2; mixed++) {
+            _cleanup_(str_deinit) struct str rule = STR_INIT;
+            str_add_text(&rule, "{\"in\":[{\"var\":\"x\"},[");
+            for (int i = 0; i < count; i++)
+                str_printf(&rule, "%s\"%0*d\"", i ? "," : "", i % 7, i * 7919 % 1000);
+            str_add_text(&rule, mixed ? ",5,\"\",\"\"]]}" : ",\"\",\"\"]]}");
+            _cleanup_(logic_freep) struct logic_rule *compiled = kit_compile(rule.data);
+            for (int i = -2; i < count; i++) {
+                char data[64];
+                snprintf(data, sizeof(data), "{\"x\":\"%0*d\"}", i < 0 ? 8 : i % 7, i < 0 ? 0 : i * 7919 % 1000);
+                _cleanup_(freep) char *result = kit_evaluate(compiled, data, NULL, NULL);
+                assert_string_equal(result, i < 0 ? "false" : "true");
+            }
+            static const struct {
+                const char *data, *pure, *mixed;
+            } rows[] = {{"{\"x\":\"\"}", "true", "true"},
+                        {"{\"x\":5}", "false", "true"},
+                        {"{}", "false", "false"},
+                        {"{\"x\":[\"\"]}", "false", "false"},
+                        {"{\"x\":\"zzzzzzzzzzzz\"}", "false", "false"}};
+            for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                _cleanup_(freep) char *result = kit_evaluate(compiled, rows[i].data, NULL, NULL);
+                assert_string_equal(result, mixed ? rows[i].mixed : rows[i].pure);
+            }
+        }
+}
+
 static void test_ends(void **state) {
     static const struct row rows[] = {
         {"{\"starts_with\":[{\"var\":\"email\"},\"ann@\"]}", "{\"email\":\"ann@serin.dev\"}", true},
@@ -261,6 +291,7 @@ int main(void) {
         cmocka_unit_test(test_long_number_is_none),
         cmocka_unit_test(test_junctions),
         cmocka_unit_test(test_in),
+        cmocka_unit_test(test_in_long_lists),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_var),
         cmocka_unit_test(test_stops_early),
