@@ -211,18 +211,10 @@ struct call {
     struct flow *flow; /* NULL: decisions are not counted */
 };
 
-/* As a request has them: found by name in a few. */
-static struct logic_value find_attribute(const void *ctx, struct slice path) {
-    const struct slice *attributes = ctx;
-    for (size_t i = 0; i < 4; i += 2)
-        if (slice_equal(attributes[i], path))
-            return (struct logic_value){.type = LOGIC_TEXT, .text = attributes[i + 1]};
-    return (struct logic_value){.type = LOGIC_NULL};
-}
-
 static double measure(const struct world *world, struct call *call) {
-    static const struct slice attributes[] = {{"plan", 4}, {"pro", 3}, {"country", 7}, {"DE", 2}};
-    static const struct logic_context context = {find_attribute, attributes};
+    static const struct logic_member attributes[] = {{{"plan", 4}, {.type = LOGIC_TEXT, .count = 3, .text = "pro"}},
+                                                     {{"country", 7}, {.type = LOGIC_TEXT, .count = 2, .text = "DE"}}};
+    static const struct logic_context context = {.data = {.type = LOGIC_OBJECT, .count = 2, .members = attributes}};
     static double times[BATCHES];
     size_t depends = 0, sum = 0;
     for (size_t b = 0; b < BATCHES; b++) {

@@ -78,19 +78,22 @@ void memory_control(struct api *api, const struct route *route, const struct pri
 struct asked {
     struct slice agent, environment, key;
     struct slice session_started_at; /* as it was written */
-    struct slice context;            /* of a plain question: the object's bytes */
     struct logic_context attributes;
     const char *at;
     bool explain;
 };
-/* A plain question, {agent, environment?, context?: {targetingKey?, session?: {started_at?, …}, …}}, borrowed from `body`; false: it is not plain, or wrong
- * (question.c). */
-bool question_read(struct slice body, struct asked *ret) MUST_CHECK;
-/* Attributes by paths, for audiences: of a plain question's context (question.c), of one that was parsed, and of a request's query: attr.NAME=…, and key
- * and session.… under the names that they have in a context (context.c). All give the same for the same context, but that a query knows texts only. */
-struct logic_context question_attributes(const struct slice *context);
-struct logic_context json_attributes(const json_t *context);
-struct logic_context query_attributes(struct http_request *request);
+/* For the attributes of a question that is read without allocating. Need not be cleared. */
+struct context_room {
+    _Alignas(max_align_t) char bytes[6144];
+};
+/* A plain question, {agent, environment?, context?: {targetingKey?, session?: {started_at?, …}, …}}, borrowed from `body`, its attributes in `room`; false: it
+ * is not plain, or wrong (question.c). */
+bool question_read(struct slice body, struct context_room *room, struct asked *ret) MUST_CHECK;
+/* The attributes of a request's query: attr.NAME=…, a name with dots being a path, and key and session.… under the names that they have in a context. All are texts.
+ * False: the memory, aligned for any type, is too small (context.c). */
+bool query_attributes(struct http_request *request, void *memory, size_t size, struct logic_context *ret) MUST_CHECK;
+/* Memory that is large enough for it. */
+size_t query_attributes_size(struct http_request *request);
 /* When a session began; 0: it says nothing that is a time, or a time that is still to come. */
 int64_t session_time(struct slice started_at, int64_t now);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The body of a plain question, read in place: one pass, no allocation, texts borrowed from the body. Parsing into values costs more than
- * all the rest of a resolve.
+ * The body of a plain question, read in place: one pass, no allocation, texts borrowed from the body. Parsing into jansson's values costs more than all the rest of
+ * a resolve. The context comes out as the values that rules look into.
  *
  * Only the plain part of JSON is known here: texts without escapes, numbers of few digits and without exponent, objects of few members,
  * nested a few levels deep. Anything else, right or wrong, is "not plain" and goes the common way, where json_parse() has the last word. So this
@@ -10,6 +10,7 @@
  */
 #include "api/api_impl.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define MEMBERS_MAX 16
@@ -19,12 +20,13 @@
 struct reader {
     const char *p, *end;
     unsigned depth;
+    struct logic_build build; /* the members of what is open; of the context also what was read */
 };
 
 /* Reads the value of a member; `ctx` is the owner's. */
-typedef bool read_member(struct reader *reader, struct slice name, void *ctx);
+typedef bool read_member(struct reader *reader, struct slice name, void *ctx, struct logic_value *ret);
 
-static bool read_value(struct reader *reader);
+static bool read_value(struct reader *reader, struct logic_value *ret);
 
 static void skip_space(struct reader *reader) {
     while (reader->p < reader->end &&
@@ -38,15 +40,47 @@ static bool skip_char(struct reader *reader, char c) {
     return true;
 }
 
+#define EACH_BYTE(byte) ((byte)*UINT64_C(0x0101010101010101))
+
+/* The high bits of bytes that are 0, exact up to the first one. */
+static inline uint64_t zeros_of(uint64_t word) {
+    return (word - EACH_BYTE(0x01)) & ~word & EACH_BYTE(0x80);
+}
+
+/* The high bits of bytes that end plain text, exact up to the first one: quotes, backslashes, and those below a space. */
+static inline uint64_t ends_of(uint64_t word) {
+    uint64_t control = (word - EACH_BYTE(0x20)) & ~word & EACH_BYTE(0x80);
+    return control | zeros_of(word ^ EACH_BYTE('"')) | zeros_of(word ^ EACH_BYTE('\\'));
+}
+
+/* Over plain text, eight bytes at a time while there are as many; answers whether some are not ASCII. */
+static bool skip_plain(struct reader *reader) {
+    const char *p = reader->p;
+    uint64_t seen = 0, word;
+    for (; reader->end - p >= 8; p += 8) {
+        memcpy(&word, p, sizeof(word));
+        word = le64toh(word);
+        uint64_t ends = ends_of(word);
+        if (ends) {
+            unsigned bits = (unsigned)__builtin_ctzll(ends) - 7;
+            seen |= bits ? word << (64 - bits) : 0;
+            reader->p = p + bits / 8;
+            return seen & EACH_BYTE(0x80);
+        }
+        seen |= word;
+    }
+    for (; p < reader->end && (unsigned char)*p >= ' ' && *p != '"' && *p != '\\'; p++)
+        seen |= (unsigned char)*p;
+    reader->p = p;
+    return seen & EACH_BYTE(0x80);
+}
+
 static bool read_text(struct reader *reader, struct slice *ret) {
     if (!skip_char(reader, '"')) return false;
-    const char *begin = reader->p, *p = begin;
-    unsigned char seen = 0;
-    while (p < reader->end && (unsigned char)*p >= ' ' && *p != '"' && *p != '\\')
-        seen |= (unsigned char)*p++;
-    *ret = (struct slice){begin, (size_t)(p - begin)};
-    reader->p = p;
-    return skip_char(reader, '"') && (seen < 0x80 || utf8_valid(ret->ptr, ret->len));
+    const char *begin = reader->p;
+    bool wide = skip_plain(reader);
+    *ret = (struct slice){begin, (size_t)(reader->p - begin)};
+    return skip_char(reader, '"') && (!wide || utf8_valid(ret->ptr, ret->len));
 }
 
 static size_t skip_digits(struct reader *reader) {
@@ -56,7 +90,22 @@ static size_t skip_digits(struct reader *reader) {
     return (size_t)(reader->p - begin);
 }
 
-static bool read_number(struct reader *reader) {
+/* A number of few digits: the digits and the power of ten are exact, so that their quotient is the nearest double, as the parser's is. The parser reads -0 as the
+ * integer 0, and -0.0 as it stands. */
+static double number_of(struct slice text) {
+    double digits = 0, power = 1;
+    bool part = false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '.') part = true;
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') continue;
+        digits = digits * 10 + (text.ptr[i] - '0');
+        if (part) power *= 10;
+    }
+    return text.ptr[0] == '-' && (part || digits > 0) ? -(digits / power) : digits / power;
+}
+
+static bool read_number(struct reader *reader, struct logic_value *ret) {
+    const char *begin = reader->p;
     (void)skip_char(reader, '-');
     const char *first = reader->p;
     size_t digits = skip_digits(reader);
@@ -65,6 +114,7 @@ static bool read_number(struct reader *reader) {
         size_t more = skip_digits(reader);
         if (more == 0 || digits + more > DIGITS_MAX) return false;
     }
+    *ret = logic_number(number_of((struct slice){begin, (size_t)(reader->p - begin)}));
     return reader->p == reader->end || (*reader->p != 'e' && *reader->p != 'E');
 }
 
@@ -74,217 +124,128 @@ static bool read_word(struct reader *reader, struct slice word) {
     return true;
 }
 
-static bool is_among(struct slice name, const struct slice *names, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (slice_equal(names[i], name)) return true;
+static bool is_among(struct slice name, const struct logic_member *members, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (members[i].name.len == name.len && slice_equal(members[i].name, name)) return true;
     return false;
 }
 
-/* `"name":` and its value; the name must be none of those before it. */
-static bool read_one(struct reader *reader, struct slice *names, size_t count, read_member *member, void *ctx) {
-    struct slice *name = names + count;
-    if (count == MEMBERS_MAX || !read_text(reader, name) || is_among(*name, names, count)) return false;
+/* `"name":` and its value; the name must be none of those since `mark`. */
+static bool read_one(struct reader *reader, uint32_t mark, read_member *member, void *ctx) {
+    struct slice name;
+    struct logic_value value;
+    uint32_t count = reader->build.open - mark;
+    if (count == MEMBERS_MAX || !read_text(reader, &name) || is_among(name, reader->build.members + mark, count))
+        return false;
     skip_space(reader);
     if (!skip_char(reader, ':')) return false;
     skip_space(reader);
-    if (!member(reader, *name, ctx)) return false;
+    if (!member(reader, name, ctx, &value)) return false;
     skip_space(reader);
-    return true;
+    return logic_build_add(&reader->build, name, value);
 }
 
-static bool read_object(struct reader *reader, read_member *member, void *ctx) {
-    struct slice names[MEMBERS_MAX];
-    size_t count = 0;
+static bool read_object(struct reader *reader, read_member *member, void *ctx, struct logic_value *ret) {
+    uint32_t mark = reader->build.open;
     if (!skip_char(reader, '{') || reader->depth++ == DEPTH_MAX) return false;
     skip_space(reader);
     if (!skip_char(reader, '}')) {
         do {
-            if (count > 0) skip_space(reader);
-            if (!read_one(reader, names, count++, member, ctx)) return false;
+            skip_space(reader);
+            if (!read_one(reader, mark, member, ctx)) return false;
         } while (skip_char(reader, ','));
         if (!skip_char(reader, '}')) return false;
     }
     reader->depth--;
-    return true;
+    return logic_build_close(&reader->build, mark, LOGIC_OBJECT, ret);
 }
 
-static bool read_array(struct reader *reader) {
+static bool read_array(struct reader *reader, struct logic_value *ret) {
+    uint32_t mark = reader->build.open;
+    struct logic_value item;
     if (!skip_char(reader, '[') || reader->depth++ == DEPTH_MAX) return false;
     skip_space(reader);
     if (!skip_char(reader, ']')) {
         do {
             skip_space(reader);
-            if (!read_value(reader)) return false;
+            if (!read_value(reader, &item) || !logic_build_add(&reader->build, (struct slice){NULL, 0}, item))
+                return false;
             skip_space(reader);
         } while (skip_char(reader, ','));
         if (!skip_char(reader, ']')) return false;
     }
     reader->depth--;
+    return logic_build_close(&reader->build, mark, LOGIC_LIST, ret);
+}
+
+static bool read_any_member(struct reader *reader, struct slice name, void *ctx, struct logic_value *ret) {
+    return read_value(reader, ret);
+}
+
+/* A value that must be a text. */
+static bool read_only_text(struct reader *reader, struct slice *ret_text, struct logic_value *ret) {
+    if (!read_text(reader, ret_text)) return false;
+    *ret = logic_text(*ret_text);
     return true;
 }
 
-static bool read_any_member(struct reader *reader, struct slice name, void *ctx) {
-    return read_value(reader);
-}
-
-static bool read_value(struct reader *reader) {
+static bool read_value(struct reader *reader, struct logic_value *ret) {
     struct slice text;
     switch (reader->p < reader->end ? *reader->p : '\0') {
     case '"':
-        return read_text(reader, &text);
+        return read_only_text(reader, &text, ret);
     case '{':
-        return read_object(reader, read_any_member, NULL);
+        return read_object(reader, read_any_member, NULL, ret);
     case '[':
-        return read_array(reader);
+        return read_array(reader, ret);
     case 't':
+        *ret = logic_bool(true);
         return read_word(reader, SLICE_LIT("true"));
     case 'f':
+        *ret = logic_bool(false);
         return read_word(reader, SLICE_LIT("false"));
     case 'n':
+        *ret = logic_null();
         return read_word(reader, SLICE_LIT("null"));
     default:
-        return read_number(reader);
+        return read_number(reader, ret);
     }
 }
 
 /* A time that is no text, like a session that is no object, is none. */
-static bool read_session_member(struct reader *reader, struct slice name, void *ctx) {
+static bool read_session_member(struct reader *reader, struct slice name, void *ctx, struct logic_value *ret) {
     struct asked *asked = ctx;
     bool text = reader->p < reader->end && *reader->p == '"';
-    if (text && slice_equal(name, SLICE_LIT("started_at"))) return read_text(reader, &asked->session_started_at);
-    return read_value(reader);
+    if (text && slice_equal(name, SLICE_LIT("started_at")))
+        return read_only_text(reader, &asked->session_started_at, ret);
+    return read_value(reader, ret);
 }
 
-static bool read_context_member(struct reader *reader, struct slice name, void *ctx) {
+static bool read_context_member(struct reader *reader, struct slice name, void *ctx, struct logic_value *ret) {
     struct asked *asked = ctx;
     bool object = reader->p < reader->end && *reader->p == '{';
-    if (slice_equal(name, SLICE_LIT("targetingKey"))) return read_text(reader, &asked->key);
-    if (object && slice_equal(name, SLICE_LIT("session"))) return read_object(reader, read_session_member, asked);
-    return read_value(reader);
+    if (slice_equal(name, SLICE_LIT("targetingKey"))) return read_only_text(reader, &asked->key, ret);
+    if (object && slice_equal(name, SLICE_LIT("session"))) return read_object(reader, read_session_member, asked, ret);
+    return read_value(reader, ret);
 }
 
-static bool read_context(struct reader *reader, struct asked *asked) {
-    const char *begin = reader->p;
-    if (!read_object(reader, read_context_member, asked)) return false;
-    asked->context = (struct slice){begin, (size_t)(reader->p - begin)};
+static bool read_question_member(struct reader *reader, struct slice name, void *ctx, struct logic_value *ret) {
+    struct asked *asked = ctx;
+    if (slice_equal(name, SLICE_LIT("agent"))) return read_only_text(reader, &asked->agent, ret);
+    if (slice_equal(name, SLICE_LIT("environment"))) return read_only_text(reader, &asked->environment, ret);
+    if (!slice_equal(name, SLICE_LIT("context")) || !read_object(reader, read_context_member, asked, ret)) return false;
+    asked->attributes.data = *ret;
     return true;
 }
 
-static bool read_question_member(struct reader *reader, struct slice name, void *ctx) {
-    struct asked *asked = ctx;
-    if (slice_equal(name, SLICE_LIT("agent"))) return read_text(reader, &asked->agent);
-    if (slice_equal(name, SLICE_LIT("environment"))) return read_text(reader, &asked->environment);
-    return slice_equal(name, SLICE_LIT("context")) && read_context(reader, asked);
-}
-
-bool question_read(struct slice body, struct asked *ret) {
+bool question_read(struct slice body, struct context_room *room, struct asked *ret) {
+    struct logic_value whole;
     if (body.len == 0) return false;
     struct reader reader = {.p = body.ptr, .end = body.ptr + body.len};
+    logic_build_init(&reader.build, room->bytes, sizeof(room->bytes));
     *ret = (struct asked){0};
     skip_space(&reader);
-    if (!read_object(&reader, read_question_member, ret)) return false;
+    if (!read_object(&reader, read_question_member, ret, &whole)) return false;
     skip_space(&reader);
     return reader.p == reader.end && ret->agent.ptr;
-}
-
-/* ---- attributes: what was read once is read again, up to the one that is asked for ---- */
-
-struct search {
-    struct slice path;  /* what is left of it */
-    struct slice found; /* the value's bytes */
-};
-
-static bool search_value(struct reader *reader, struct search *search);
-
-/* The first name of the path: everything up to a dot. */
-static struct slice first_name(struct slice path) {
-    const char *dot = path.len ? memchr(path.ptr, '.', path.len) : NULL;
-    return dot ? (struct slice){path.ptr, (size_t)(dot - path.ptr)} : path;
-}
-
-/* Goes down into this value if it is the one that the path names; else over it. */
-static bool search_here(struct reader *reader, struct search *search, bool here) {
-    if (!here) return read_value(reader);
-    struct search inner = {.path = search->path};
-    size_t name = first_name(search->path).len;
-    bool last = name == search->path.len;
-    inner.path =
-        last ? (struct slice){NULL, 0} : (struct slice){search->path.ptr + name + 1, search->path.len - name - 1};
-    const char *begin = reader->p;
-    if (!(last ? read_value(reader) : search_value(reader, &inner))) return false;
-    search->found = last ? (struct slice){begin, (size_t)(reader->p - begin)} : inner.found;
-    return true;
-}
-
-static bool search_member(struct reader *reader, struct slice name, void *ctx) {
-    struct search *search = ctx;
-    return search_here(reader, search, !search->found.ptr && slice_equal(name, first_name(search->path)));
-}
-
-static bool search_items(struct reader *reader, struct search *search) {
-    struct slice name = first_name(search->path);
-    char text[8];
-    int64_t wanted = -1;
-    if (name.len < sizeof(text)) {
-        if (name.len) memcpy(text, name.ptr, name.len);
-        text[name.len] = '\0';
-        if (!text_to_int(text, 0, 999999, &wanted)) wanted = -1;
-    }
-    (void)skip_char(reader, '[');
-    skip_space(reader);
-    if (skip_char(reader, ']')) return true;
-    for (int64_t i = 0;; i++) {
-        skip_space(reader);
-        if (!search_here(reader, search, i == wanted)) return false;
-        skip_space(reader);
-        if (!skip_char(reader, ',')) return skip_char(reader, ']');
-    }
-}
-
-static bool search_value(struct reader *reader, struct search *search) {
-    if (reader->p < reader->end && *reader->p == '{') return read_object(reader, search_member, search);
-    if (reader->p < reader->end && *reader->p == '[') return search_items(reader, search);
-    return read_value(reader);
-}
-
-/* A number of few digits: the digits and the power of ten are exact, so that their quotient is the nearest double, as the parser's is. */
-static double plain_number(struct slice text) {
-    double digits = 0, power = 1;
-    bool part = false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '.') part = true;
-        if (text.ptr[i] < '0' || text.ptr[i] > '9') continue;
-        digits = digits * 10 + (text.ptr[i] - '0');
-        if (part) power *= 10;
-    }
-    return text.ptr[0] == '-' ? -(digits / power) : digits / power;
-}
-
-static struct logic_value plain_value(struct slice text) {
-    switch (text.len ? text.ptr[0] : 'n') {
-    case '"':
-        return (struct logic_value){.type = LOGIC_TEXT, .text = {text.ptr + 1, text.len - 2}};
-    case 't':
-    case 'f':
-        return (struct logic_value){.type = LOGIC_BOOL, .truth = text.ptr[0] == 't'};
-    case 'n':
-    case '{':
-    case '[':
-        return (struct logic_value){.type = LOGIC_NULL};
-    default:
-        return (struct logic_value){.type = LOGIC_NUMBER, .number = plain_number(text)};
-    }
-}
-
-static struct logic_value find_plain(const void *ctx, struct slice path) {
-    const struct slice *context = ctx;
-    struct search search = {.path = path};
-    struct reader reader = {.p = context->ptr, .end = context->ptr + context->len};
-    if (!context->len || !path.len || !search_value(&reader, &search) || !search.found.ptr)
-        return (struct logic_value){.type = LOGIC_NULL};
-    return plain_value(search.found);
-}
-
-struct logic_context question_attributes(const struct slice *context) {
-    return (struct logic_context){find_plain, context};
 }

@@ -99,14 +99,14 @@ static int read_quick_query(void *ctx, const char *name, const char *value) {
 }
 
 /* GET /v1/resolve/{agent}?key=…&environment=…&attr.…=… */
-static bool read_quick_get(struct http_request *request, struct asked *asked) {
+static bool read_quick_get(struct http_request *request, struct context_room *room, struct asked *asked) {
     static const char prefix[] = "/v1/resolve/";
     const char *path = http_path(request);
     if (strncmp(path, prefix, sizeof(prefix) - 1) || strcmp(http_method(request), "GET")) return false;
     asked->agent = slice_of(path + sizeof(prefix) - 1);
-    asked->attributes = query_attributes(request);
     return asked->agent.len > 0 && !memchr(asked->agent.ptr, '/', asked->agent.len) &&
-           http_query_each(request, read_quick_query, asked) == 0;
+           http_query_each(request, read_quick_query, asked) == 0 &&
+           query_attributes(request, room->bytes, sizeof(room->bytes), &asked->attributes);
 }
 
 static int refuse_query(void *ctx, const char *name, const char *value) {
@@ -114,18 +114,17 @@ static int refuse_query(void *ctx, const char *name, const char *value) {
 }
 
 /* POST /v1/resolve {agent, environment?, context?} */
-static bool read_quick_post(struct http_request *request, struct asked *asked) {
+static bool read_quick_post(struct http_request *request, struct context_room *room, struct asked *asked) {
     if (strcmp(http_path(request), "/v1/resolve") || strcmp(http_method(request), "POST")) return false;
     if (http_query_each(request, refuse_query, NULL) || request_media(request, NULL) < 0) return false;
-    if (!question_read(http_body(request), asked)) return false;
-    asked->attributes = question_attributes(&asked->context);
-    return true;
+    return question_read(http_body(request), room, asked);
 }
 
 bool resolve_quickly(struct api *api, struct http_request *request, struct http_response *response) {
     struct asked asked = {0};
-    bool get = read_quick_get(request, &asked);
-    if (!get && !read_quick_post(request, &asked)) return false;
+    struct context_room room;
+    bool get = read_quick_get(request, &room, &asked);
+    if (!get && !read_quick_post(request, &room, &asked)) return false;
     if (http_header(request, "Serin-After") || asked.key.len > TARGETING_KEY_MAX) return false;
 
     struct principal principal;
@@ -148,6 +147,15 @@ static int check_key(struct slice key, const char *at, struct err *err) {
     return r;
 }
 
+static int read_attributes(const json_t *context, bool post, struct http_request *request, struct logic_context *ret,
+                           struct err *err) {
+    struct arena *arena = http_arena(request);
+    if (post) return logic_from_json(context, arena, &ret->data) < 0 ? err_no_memory(err) : 0;
+    size_t size = query_attributes_size(request);
+    void *memory = arena_alloc(arena, size);
+    return memory && query_attributes(request, memory, size, ret) ? 0 : err_no_memory(err);
+}
+
 static int read_asked(const struct op *op, const json_t *params, struct http_request *request, struct asked *asked,
                       struct err *err) {
     bool post = op->id == OP_resolve;
@@ -160,11 +168,11 @@ static int read_asked(const struct op *op, const json_t *params, struct http_req
         .environment = slice_of(json_get_text(params, "environment")),
         .key = slice_of(json_string_value(key)),
         .session_started_at = slice_of(json_string_value(session)),
-        .attributes = post ? json_attributes(context) : query_attributes(request),
         .at = json_get_text(params, "at"),
         .explain = json_is_true(json_get(params, "explain")),
     };
-    return key ? check_key(asked->key, post ? "/context/targetingKey" : "key", err) : 0;
+    int r = key ? check_key(asked->key, post ? "/context/targetingKey" : "key", err) : 0;
+    return r < 0 ? r : read_attributes(context, post, request, &asked->attributes, err);
 }
 
 int resolve_answer(struct api *api, const struct op *op, const json_t *params, const struct principal *principal,

@@ -1,107 +1,175 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Taking a rule's steps. The compiler has made sure of everything that could go wrong: each step finds what it needs on the stack, which never grows past
- * LOGIC_STACK_MAX, and jumps go forward, to a step or behind the last one. So nothing is checked here, and every rule ends.
+ * LOGIC_WAITING_MAX, and jumps go forward, to a step or behind the last one. So nothing of that is checked here, and what is no loop ends after its last step.
+ * What hangs on the context is checked: the room for what is made on the way, and the steps of loops and of work on long lists and texts.
  *
- * Who extends the language: a new operation is a code, a row in the compiler's table and a case below. What loops over a list (map, filter, …) must bring a
- * budget of steps, because then a step may be taken more than once.
+ * Who extends the language: a new operation is a code, a row in the compiler's table and a case in machine_apply().
  */
 #include "logic/logic_impl.h"
 
-#include <string.h>
-
-static struct logic_value truth(bool is) {
-    return (struct logic_value){.type = LOGIC_BOOL, .truth = is};
-}
-
-static struct logic_value find(const struct logic_context *context, struct slice path) {
-    return context ? context->find(context->ctx, path) : (struct logic_value){.type = LOGIC_NULL};
-}
-
-static bool in_list(const struct logic_value *value, const struct logic_value *items, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (value_same(value, items + i)) return true;
+bool machine_spend(struct machine *machine, size_t steps) {
+    if (steps <= machine->left) {
+        machine->left -= (uint32_t)steps;
+        return true;
+    }
+    machine->left = 0;
+    if (!machine->outcome) machine->outcome = LOGIC_NO_STEPS;
     return false;
 }
 
-/* As JavaScript's indexOf, which makes a text of what it looks for; nothing is in an empty text or in what is no text. */
-static bool in_text(const struct logic_value *value, const struct logic_value *whole) {
-    char room[VALUE_TEXT_ROOM];
-    if (whole->type != LOGIC_TEXT || !whole->text.len) return false;
-    struct slice part = value_text(value, room);
-    return !part.len || memmem(whole->text.ptr, whole->text.len, part.ptr, part.len);
+struct logic_value *machine_values(struct machine *machine, size_t count) {
+    uintptr_t low = ((uintptr_t)machine->low + _Alignof(struct logic_value) - 1) & ~(_Alignof(struct logic_value) - 1);
+    size_t free = (uintptr_t)machine->high > low ? (uintptr_t)machine->high - low : 0;
+    if (count + 1 > free / sizeof(struct logic_value)) {
+        if (!machine->outcome) machine->outcome = LOGIC_NO_ROOM;
+        return NULL;
+    }
+    struct logic_value *values = (struct logic_value *)low;
+    machine->low = (char *)(values + count + 1);
+    return values;
 }
 
-static bool fits(const struct logic_value *whole, const struct logic_value *part, bool at_end) {
-    if (whole->type != LOGIC_TEXT || part->type != LOGIC_TEXT || part->text.len > whole->text.len) return false;
-    size_t from = at_end ? whole->text.len - part->text.len : 0;
-    return !part->text.len || memcmp(whole->text.ptr + from, part->text.ptr, part->text.len) == 0;
+/* Whether a step that may jump does; the result is then the argument that it stands for. */
+static inline bool jumps(struct machine *machine, const struct logic_step *step) {
+    bool goes = step->code == STEP_DEFAULT ? machine->found : value_truth(machine->top) == (step->code == STEP_OR);
+    if (goes && machine->trace && step->count) machine->trace->argument = step->count - 1;
+    return goes;
 }
 
-static bool of_arguments(const struct logic_step *step, const struct logic_value *arguments) {
-    const struct logic_value *a = arguments, *b = arguments + 1;
-    bool between = step->count == 3;
+static inline void push_found(struct machine *machine, const struct logic_value *found) {
+    machine->found = found != NULL;
+    *++machine->top = found ? *found : logic_null();
+}
+
+/* What is not looked up by one name. */
+static void push_other(struct machine *machine, const struct logic_step *step) {
+    const struct logic_context *context = machine->context;
+    struct logic_value made;
+    bool flag = context && context->flag_key.ptr;
     switch (step->code) {
-    case STEP_EQUAL:
-        return value_equal(a, b);
-    case STEP_NOT_EQUAL:
-        return !value_equal(a, b);
-    case STEP_SAME:
-        return value_same(a, b);
-    case STEP_NOT_SAME:
-        return !value_same(a, b);
-    case STEP_GREATER:
-        return value_less(b, a);
-    case STEP_GREATER_EQUAL:
-        return value_less_equal(b, a);
-    case STEP_LESS:
-        return value_less(a, b) && (!between || value_less(b, b + 1));
-    case STEP_LESS_EQUAL:
-        return value_less_equal(a, b) && (!between || value_less_equal(b, b + 1));
-    case STEP_IN_TEXT:
-        return in_text(a, b);
+    case STEP_PATH:
+        push_found(machine, find_names(machine, machine->rule->values + step->at, step->count));
+        break;
+    case STEP_DATA:
+        push_found(machine, &machine->data);
+        break;
+    case STEP_FLAG_KEY:
+        if (flag) made = logic_text(context->flag_key);
+        push_found(machine, flag ? &made : NULL);
+        break;
+    case STEP_TIMESTAMP:
+        if (flag) made = logic_number((double)context->timestamp);
+        push_found(machine, flag ? &made : NULL);
+        break;
+    case STEP_FLAGD:
+        push_found(machine, find_flagd(machine));
+        break;
     default:
-        return fits(a, b, step->code == STEP_ENDS_WITH);
+        push_found(machine, NULL);
     }
 }
 
-/* Whether a step that may jump does. */
-static bool goes(const struct logic_step *step, const struct logic_value *top) {
-    if (step->code == STEP_DEFAULT) return top->type != LOGIC_NULL;
-    return value_truth(top) == (step->code == STEP_OR);
-}
-
-bool logic_matches(const struct logic_rule *rule, const struct logic_context *context) {
-    struct logic_value stack[1 + LOGIC_STACK_MAX], *top = stack;
-    *top = (struct logic_value){.type = LOGIC_NULL};
-    for (uint32_t i = 0; i < rule->step_count; i++) {
-        const struct logic_step *step = rule->steps + i;
+void machine_run(struct machine *machine, uint32_t from, uint32_t to) {
+    const struct logic_value *values = machine->rule->values;
+    for (uint32_t i = from; i < to; i++) {
+        const struct logic_step *step = machine->rule->steps + i;
         switch (step->code) {
         case STEP_VALUE:
-            *++top = rule->values[step->at];
+            *++machine->top = values[step->at];
             break;
-        case STEP_VAR:
-            *++top = find(context, rule->values[step->at].text);
+        case STEP_ATTRIBUTE:
+            push_found(machine, find_name(machine, &machine->data, logic_slice(values + step->at)));
+            break;
+        case STEP_PATH:
+        case STEP_DATA:
+        case STEP_FLAG_KEY:
+        case STEP_TIMESTAMP:
+        case STEP_FLAGD:
+        case STEP_NOTHING:
+            push_other(machine, step);
+            break;
+        case STEP_FIND:
+            machine->top--;
+            push_found(machine, find_path(machine, machine->top + 1));
             break;
         case STEP_DEFAULT:
         case STEP_AND:
         case STEP_OR:
-            if (goes(step, top))
+            if (jumps(machine, step))
                 i = step->at - 1;
             else
-                top--;
+                machine->top--;
+            break;
+        case STEP_UNLESS:
+            if (!value_truth(machine->top--)) i = step->at - 1;
+            break;
+        case STEP_GO:
+            if (machine->trace && step->count) machine->trace->argument = step->count - 1;
+            i = step->at - 1;
             break;
         case STEP_IN_LIST:
-            *top = truth(in_list(top, rule->values + step->at, step->count));
+            *machine->top = logic_bool(machine_in_list(machine, machine->top, values + step->at, step->count));
+            break;
+        case STEP_IN_TEXTS:
+            *machine->top = logic_bool(machine_in_texts(machine->top, values + step->at, step->count));
             break;
         case STEP_NOT:
         case STEP_TRUTH:
-            *top = truth(value_truth(top) == (step->code == STEP_TRUTH));
+            *machine->top = logic_bool(value_truth(machine->top) == (step->code == STEP_TRUTH));
+            break;
+        case STEP_MAP:
+        case STEP_FILTER:
+        case STEP_ALL:
+        case STEP_NONE:
+        case STEP_SOME:
+        case STEP_REDUCE: {
+            struct logic_value result = loop_over(machine, step);
+            *++machine->top = result;
+            i = step->at - 1;
+            break;
+        }
+        case STEP_FRACTION:
+            i = fraction_of(machine, step) - 1;
             break;
         default:
-            top -= step->count - 1u;
-            *top = truth(of_arguments(step, top));
+            machine->top -= (int)step->count - 1;
+            *machine->top = machine_apply(machine, step, machine->top);
         }
     }
-    return value_truth(top);
+}
+
+int logic_evaluate(const struct logic_rule *rule, const struct logic_context *context, struct logic_scratch *scratch,
+                   struct logic_trace *trace, struct logic_value *ret) {
+    struct logic_value stack[LOGIC_WAITING_MAX + 2]; /* not cleared: that would cost more than most rules */
+    struct machine machine = {
+        .rule = rule,
+        .context = context,
+        .trace = trace,
+        .data = context ? context->data : logic_null(),
+        .top = stack,
+        .low = scratch->bytes,
+        .high = scratch->bytes + sizeof(scratch->bytes),
+        .left = LOGIC_STEPS_MAX,
+    };
+    stack[0] = logic_null();
+    if (trace) *trace = (struct logic_trace){.operation = rule->operation, .argument = rule->last_argument};
+    machine_run(&machine, 0, rule->step_count);
+    *ret = *machine.top;
+    return machine.outcome;
+}
+
+const char *logic_outcome_text(int outcome) {
+    return outcome == LOGIC_NO_ROOM ? "the rule made more lists and texts than it has room for"
+                                    : "the rule took too many steps over the lists and texts of the context";
+}
+
+bool logic_matches(const struct logic_rule *rule, const struct logic_context *context) {
+    struct logic_scratch scratch;
+    struct logic_value result;
+    return logic_evaluate(rule, context, &scratch, NULL, &result) == 0 && value_truth(&result);
+}
+
+const struct logic_reads *logic_reads(const struct logic_rule *rule) {
+    return &rule->reads;
 }

@@ -176,6 +176,36 @@ static void test_in(void **state) {
     check(rows, ARRAY_LEN(rows));
 }
 
+/* A long list of texts is searched, one with anything else looked through; both find every item and nothing else. */
+static void test_in_long_lists(void **state) {
+    for (int count = 1; count <= 400; count = count * 3 / 2 + 1)
+        for (int mixed = 0; mixed < 2; mixed++) {
+            _cleanup_(str_deinit) struct str rule = STR_INIT;
+            str_add_text(&rule, "{\"in\":[{\"var\":\"x\"},[");
+            for (int i = 0; i < count; i++)
+                str_printf(&rule, "%s\"%0*d\"", i ? "," : "", i % 7, i * 7919 % 1000);
+            str_add_text(&rule, mixed ? ",5,\"\",\"\"]]}" : ",\"\",\"\"]]}");
+            _cleanup_(logic_freep) struct logic_rule *compiled = kit_compile(rule.data);
+            for (int i = -2; i < count; i++) {
+                char data[64];
+                snprintf(data, sizeof(data), "{\"x\":\"%0*d\"}", i < 0 ? 8 : i % 7, i < 0 ? 0 : i * 7919 % 1000);
+                _cleanup_(freep) char *result = kit_evaluate(compiled, data, NULL, NULL);
+                assert_string_equal(result, i < 0 ? "false" : "true");
+            }
+            static const struct {
+                const char *data, *pure, *mixed;
+            } rows[] = {{"{\"x\":\"\"}", "true", "true"},
+                        {"{\"x\":5}", "false", "true"},
+                        {"{}", "false", "false"},
+                        {"{\"x\":[\"\"]}", "false", "false"},
+                        {"{\"x\":\"zzzzzzzzzzzz\"}", "false", "false"}};
+            for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                _cleanup_(freep) char *result = kit_evaluate(compiled, rows[i].data, NULL, NULL);
+                assert_string_equal(result, mixed ? rows[i].mixed : rows[i].pure);
+            }
+        }
+}
+
 static void test_ends(void **state) {
     static const struct row rows[] = {
         {"{\"starts_with\":[{\"var\":\"email\"},\"ann@\"]}", "{\"email\":\"ann@serin.dev\"}", true},
@@ -211,65 +241,45 @@ static void test_var(void **state) {
     check(rows, ARRAY_LEN(rows));
 }
 
-/* ---- bounds ---- */
-
-static void nest(char *text, size_t size, int depth) {
-    size_t used = 0;
-    for (int i = 0; i < depth; i++)
-        used += (size_t)snprintf(text + used, size - used, "{\"<\":[0,1,");
-    used += (size_t)snprintf(text + used, size - used, "2");
-    for (int i = 0; i < depth; i++)
-        used += (size_t)snprintf(text + used, size - used, "]}");
-}
-
-/* Three arguments, the deepest last: the stack is as full as it can be. */
-static void test_deepest(void **state) {
-    char text[400];
-    nest(text, sizeof(text), LOGIC_DEPTH_MAX);
-    assert_false(kit_matches(text, NULL)); /* 0 < 1 < true: not, 1 < 1 */
-    nest(text, sizeof(text), 1);
-    assert_true(kit_matches(text, NULL));
-}
-
-static struct logic_value count_finds(const void *ctx, struct slice path) {
-    (*(size_t *)(uintptr_t)ctx)++;
-    return (struct logic_value){.type = LOGIC_NULL};
-}
-
-static void test_steps_are_bounded(void **state) {
-    struct str text = STR_INIT;
-    str_add_text(&text, "{\"or\":[{\"var\":\"a\"}");
-    for (int i = 1; i < LOGIC_STEPS_MAX / 2; i++)
-        str_add_text(&text, ",{\"var\":\"a\"}");
-    str_add_text(&text, "]}");
-    struct logic_rule *rule = kit_compile(text.data);
-    size_t finds = 0;
-    const struct logic_context context = {count_finds, &finds};
-    assert_false(logic_matches(rule, &context));
-    assert_int_equal(finds, LOGIC_STEPS_MAX / 2);
-    logic_free(rule);
-    str_deinit(&text);
-}
-
-/* What is not needed is not looked for. */
+/* What is not needed is not computed: the scratch would not hold it. */
 static void test_stops_early(void **state) {
-    struct logic_rule *rule = kit_compile("{\"and\":[false,{\"var\":\"a\"},{\"or\":[true,{\"var\":\"b\"}]}]}");
-    size_t finds = 0;
-    const struct logic_context context = {count_finds, &finds};
-    assert_false(logic_matches(rule, &context));
-    assert_int_equal(finds, 0);
-    logic_free(rule);
+    struct str text = STR_INIT;
+    str_add_text(&text, "{\"and\":[{\"or\":[1,{\"cat\":[{\"var\":\"long\"},{\"var\":\"long\"}]}]},0,"
+                        "{\"cat\":[{\"var\":\"long\"},{\"var\":\"long\"}]}]}");
+    struct str data = STR_INIT;
+    str_add_text(&data, "{\"long\":\"");
+    for (int i = 0; i < LOGIC_SCRATCH_SIZE; i++)
+        str_add_char(&data, 'x');
+    str_add_text(&data, "\"}");
+    char *result = kit_result(text.data, data.data);
+    assert_string_equal(result, "0");
+    free(result);
+    str_deinit(&text);
+    str_deinit(&data);
 }
 
 static void test_no_allocation(void **state) {
-    struct logic_rule *rule =
-        kit_compile("{\"and\":[{\"in\":[0.1,\"0.1\"]},{\"<\":[\"1.5\",\" 2.5 \"]},{\"==\":[1.25,\"1.25\"]},"
-                    "{\"in\":[{\"var\":[\"a\",\"x\"]},[\"x\",\"y\"]]}]}");
-    ticker_start(1);
-    bool matches = logic_matches(rule, NULL);
-    assert_false(ticker_stop());
-    assert_false(matches); /* " 2.5 " sorts before "1.5" as a text */
-    logic_free(rule);
+    static const char *const rules[] = {
+        "{\"and\":[{\"in\":[0.1,\"0.1\"]},{\"<\":[\"1.5\",\" 2.5 \"]},{\"==\":[1.25,\"1.25\"]},"
+        "{\"in\":[{\"var\":[\"a\",\"x\"]},[\"x\",\"y\"]]}]}",
+        "{\"cat\":[1.5,[1,[2,null]],{\"substr\":[12345,-2]},{\"merge\":[1,[2]]},{\"missing\":[\"a\"]}]}",
+        "{\"map\":[[1,2,3],{\"reduce\":[[4,5],{\"+\":[{\"var\":\"current\"},{\"var\":\"accumulator\"}]},0]}]}",
+        "{\"fractional\":[\"u\",[\"a\",{\"+\":[1,2]}],[\"b\"]]}",
+        "{\"sem_ver\":[1.5,\"<\",\"v1.6\"]}",
+        "{\"<\":[[1],[2,[3]]]}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        struct logic_rule *rule = kit_compile(rules[i]);
+        struct logic_scratch scratch;
+        struct logic_value result;
+        ticker_start(1);
+        int r = logic_evaluate(rule, &kit_flag, &scratch, NULL, &result);
+        bool matches = logic_matches(rule, NULL);
+        assert_false(ticker_stop());
+        assert_int_equal(r, 0);
+        assert_int_equal(matches, i > 0); /* " 2.5 " sorts before "1.5" as a text */
+        logic_free(rule);
+    }
 }
 
 int main(void) {
@@ -281,10 +291,9 @@ int main(void) {
         cmocka_unit_test(test_long_number_is_none),
         cmocka_unit_test(test_junctions),
         cmocka_unit_test(test_in),
+        cmocka_unit_test(test_in_long_lists),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_var),
-        cmocka_unit_test(test_deepest),
-        cmocka_unit_test(test_steps_are_bounded),
         cmocka_unit_test(test_stops_early),
         cmocka_unit_test(test_no_allocation),
     };

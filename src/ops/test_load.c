@@ -171,10 +171,6 @@ static void assert_like_anew(void) {
     publisher_free(publisher);
 }
 
-static struct logic_value find_plan(const void *ctx, struct slice path) {
-    return (struct logic_value){.type = LOGIC_TEXT, .text = slice_of(ctx)};
-}
-
 struct ask {
     const char *key;
     int64_t began;
@@ -182,7 +178,9 @@ struct ask {
 };
 
 static struct resolve_question question_of(const struct ask *ask, struct logic_context *context) {
-    *context = (struct logic_context){find_plan, ask->plan ? ask->plan : "free"};
+    static struct logic_member plan;
+    plan = (struct logic_member){SLICE_LIT("plan"), logic_text(slice_of(ask->plan ? ask->plan : "free"))};
+    *context = (struct logic_context){.data = {.type = LOGIC_OBJECT, .count = 1, .members = &plan}};
     return (struct resolve_question){.agent = SLICE_LIT("a"),
                                      .environment = SLICE_LIT(HERE),
                                      .targeting_key = slice_of(ask->key),

@@ -119,25 +119,12 @@ static void build(struct built *built, const json_t *entry) {
 
 /* ---- a question from its context ---- */
 
-static struct logic_value find(const void *ctx, struct slice path) {
-    const json_t *at = ctx;
-    for (const char *p = path.ptr, *end = p + path.len; at && p <= end;) {
-        const char *dot = memchr(p, '.', (size_t)(end - p));
-        size_t len = (size_t)((dot ? dot : end) - p);
-        at = json_object_getn(at, p, len);
-        p += len + 1;
-    }
-    if (json_is_string(at))
-        return (struct logic_value){.type = LOGIC_TEXT, .text = {json_string_value(at), json_string_length(at)}};
-    if (json_is_number(at)) return (struct logic_value){.type = LOGIC_NUMBER, .number = json_number_value(at)};
-    if (json_is_boolean(at)) return (struct logic_value){.type = LOGIC_BOOL, .truth = json_is_true(at)};
-    return (struct logic_value){.type = LOGIC_NULL};
-}
-
 static void check(const struct snapshot *snapshot, const struct built *built, const json_t *ask, const char *name) {
     const json_t *context = json_get(ask, "context"), *want = json_get(ask, "decision"), *member;
     const char *began = json_get_text(json_get(context, "session"), "started_at"), *key;
-    const struct logic_context attributes = {find, context};
+    _cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
+    struct logic_context attributes = {0};
+    assert_int_equal(logic_from_json(context, &arena, &attributes.data), 0);
     struct resolve_question question = {.agent = slice_of(built->entry.agent),
                                         .environment = slice_of(built->entry.environment),
                                         .targeting_key = slice_of(json_get_text(context, "targetingKey")),

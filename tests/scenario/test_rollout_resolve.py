@@ -114,6 +114,36 @@ def test_an_audience_reads_attributes(admin, world, context, matches):
         assert admin.op("resolve_get", agent=agent, environment=HERE, key="ann", **query)["version"] == decision["version"]
 
 
+# One with every kind of operation: segments by text and version, lists and objects of the context, a tenth of the users by a text of its own.
+WHOLE = {"if": [
+    {"some": [{"var": "teams"}, {"and": [{"==": [{"var": "name"}, "core"]}, {"in": ["admin", {"var": "roles"}]}]}]}, True,
+    {"sem_ver": [{"var": "app.version"}, "<", "2.0.0"]}, False,
+    {"missing": ["app.version"]}, {"fractional": [{"cat": ["beta/", {"var": "targetingKey"}]}, [True, 10], [False, 90]]},
+    {">": [{"reduce": [{"var": "orders"}, {"+": [{"var": "accumulator"}, {"var": "current.total"}]}, 0]}, 100]}]}
+
+
+def test_an_audience_takes_the_whole_language(admin, world):
+    agent = with_two(world)
+    start(admin, agent, audience=WHOLE, steps=[{"share": 100, "min_time": "10m"}])
+    core, guest = [{"name": "core", "roles": ["reader", "admin"]}], [{"name": "core", "roles": []}, {"name": "other", "roles": ["admin"]}]
+    new, old = {"version": "2.1.0"}, {"version": "v1.9"}
+    for context, matches in (({"teams": core, "app": old}, True), ({"teams": guest, "app": old}, False),
+                             ({"app": new, "orders": [{"total": 60}, {"total": 50.5}]}, True), ({"app": new, "orders": [{"total": 60}]}, False),
+                             ({"app": new}, False), ({"app": new, "orders": [{"total": "\u0031\u0032\u0030"}]}, True)):
+        decision = resolve(admin, agent, context=context)
+        assert (decision["version"], "rollout" in decision) == ((2, True) if matches else (1, False)), context
+    chosen = [user for user in USERS if resolve(admin, agent, user)["version"] == 2]
+    assert chosen == [user for user in USERS if check_rollouts.murmur3(f"beta/{user}".encode(), 0) * 100 >> 32 < 10] and len(chosen) < len(USERS) / 2
+
+
+def test_an_audience_that_comes_to_a_bound_is_nobody(admin, world):
+    agent = with_two(world)
+    start(admin, agent, audience={"!": {"map": [{"var": "list"}, {"cat": [{"var": ""}, "x"]}]}}, steps=[{"share": 100, "min_time": "10m"}])
+    assert resolve(admin, agent, context={"list": []})["version"] == 2
+    decision = resolve(admin, agent, context={"list": list(range(5000))})
+    assert decision["version"] == 1 and "rollout" not in decision
+
+
 def test_conversations_over_a_rollout(admin, world):
     agent = with_two(world)
     before = now()

@@ -174,6 +174,8 @@ FAULTS = [
     ({"steps": STEPS, "judge": "coin", "on_harm": "x", "on_end": "x", "no_data_after": "x"},
      ["/judge", "/no_data_after", "/on_end", "/on_harm"]),
     ({"steps": [{"share": 0}], "audience": {"nonsense": 1}}, ["/audience/nonsense", "/steps/0/share"]),
+    ({"steps": STEPS, "audience": {"and": [{"mapp": [1, 2]}, {"fractional": [["a", 1.5]]}, {"var": "$flagd.flagKey"}, {"$ref": "staff"}]}},
+     ["/audience/and/0/mapp", "/audience/and/1/fractional/0/1", "/audience/and/2/var", "/audience/and/3/$ref"]),
 ]
 
 
