@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Many streams of one server, read by one thread with epoll, and the deploys whose events they get. When every stream has had its first
- * event: with DEPLOYS 0, prints `ready` and holds the streams until its input ends; else deploys so often, each time waiting until all
+ * event: with DEPLOYS 0, prints `ready` and holds the streams until its input ends; with `watch`, prints `ready`, waits for the next event and prints when
+ * the last stream had it, in microseconds of the monotonic clock; else deploys so often, each time waiting until all
  * streams have the event, and prints as JSON how many milliseconds after the deploy was sent, and after it was answered, they had
  * it. An event that comes before the answer counts as 0 after it.
  *
- *   bench-streams PORT KEY STREAMS DEPLOYS        on 127.0.0.1; agent-00000 needs two versions, the second one served
+ *   bench-streams PORT KEY STREAMS DEPLOYS|watch  on 127.0.0.1; agent-00000 needs two versions, the second one served
  */
 #include "world.h"
 
@@ -156,9 +157,23 @@ static void deploy_often(struct bench *bench, size_t deploys) {
     free(sent);
 }
 
-static void hold_streams(void) {
+static void say_ready(void) {
     printf("ready\n");
     fflush(stdout);
+}
+
+static void watch(struct bench *bench) {
+    double last = 0;
+    expect_events(bench);
+    say_ready();
+    read_events(bench, NULL);
+    for (size_t i = 0; i < bench->count; i++)
+        if (bench->arrived[i] > last) last = bench->arrived[i];
+    printf("%.0f\n", last);
+}
+
+static void hold_streams(void) {
+    say_ready();
     while (getchar() != EOF) {
     }
 }
@@ -171,7 +186,7 @@ static void raise_limit(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) die("usage: bench-streams PORT KEY STREAMS DEPLOYS", NULL);
+    if (argc != 5) die("usage: bench-streams PORT KEY STREAMS DEPLOYS|watch", NULL);
     struct bench bench = {.address = {.sin_family = AF_INET,
                                       .sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10)),
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
@@ -188,7 +203,9 @@ int main(int argc, char **argv) {
         open_stream(&bench, bench.streams + i);
     expect_events(&bench);
     read_events(&bench, NULL);
-    if (deploys)
+    if (!strcmp(argv[4], "watch"))
+        watch(&bench);
+    else if (deploys)
         deploy_often(&bench, deploys);
     else
         hold_streams();

@@ -2,6 +2,7 @@
 """What asks the servers, and what an answer costs them."""
 import csv
 import io
+import json
 import re
 import signal
 import subprocess
@@ -54,6 +55,31 @@ def wrk(server, path, seconds, script=None, connections=CONNECTIONS):
     return Load(rate=float(found(r"^Requests/sec:\s+([\d.]+)")), user_us=user, kernel_us=kernel, requests=requests,
                 median_ms=milliseconds(found(r"^ +50% +(\S+)")), p99_ms=milliseconds(found(r"^ +99% +(\S+)")),
                 max_ms=milliseconds(found(r"^ +Latency +\S+ +\S+ +(\S+)")))
+
+
+def request_bytes(method, target, body=b""):
+    fields = {"Host": "serin", "Authorization": f"Bearer {servers.KEY}"}
+    if body:
+        fields |= {"Content-Type": "application/json", "Content-Length": len(body)}
+    return "\r\n".join([f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]).encode() + body
+
+
+class Pump:
+    """One request at a rate of its own, running in the background; see tests/load/pump.c."""
+
+    NUMBER = "@@@@@@@@@@"  # another in each request
+
+    def __init__(self, port, request, connections, seconds, rate):
+        self.file = tempfile.NamedTemporaryFile()
+        self.file.write(request)
+        self.file.flush()
+        command = [machine.BUILD / "tests/load/pump", f"127.0.0.1:{port}", connections, rate, seconds, self.file.name]
+        self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
+
+    def result(self):
+        text = self.process.communicate()[0]
+        self.file.close()
+        return json.loads(text)
 
 
 def system_calls(server, path, connections=16, seconds=2):

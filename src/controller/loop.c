@@ -10,6 +10,7 @@
 
 #include "base/failpoint.h"
 #include "base/hash.h"
+#include "base/thread.h"
 #include "controller/journal.h"
 #include "store/rollouts.h"
 
@@ -34,6 +35,13 @@ struct tracked {
     struct verdict verdict; /* quick */
 };
 
+/* What the source shows and the store does not know as open. */
+#define ORPHANS_MAX 64
+struct orphans {
+    char id[ORPHANS_MAX][64 + 1];
+    size_t count;
+};
+
 struct controller {
     struct controller_options options;
     struct principal principal;
@@ -42,6 +50,7 @@ struct controller {
     struct controller_stats counted; /* the looking thread's own; shown after each look */
     struct tracked **tracked;        /* in order of id */
     size_t count, capacity;
+    struct orphans orphans, known_orphans; /* of this look; of the one before */
 
     pthread_t thread;
     bool running;
@@ -246,10 +255,37 @@ static int sync_source(struct controller *controller, struct err *err) {
     return r;
 }
 
+static void note_orphan(struct orphans *orphans, const char *id) {
+    if (orphans->count < ORPHANS_MAX && strlen(id) < sizeof(orphans->id[0]))
+        memcpy(orphans->id[orphans->count++], id, strlen(id) + 1);
+}
+
+static bool is_orphan(const struct orphans *orphans, const char *id) {
+    for (size_t i = 0; i < orphans->count; i++)
+        if (!strcmp(orphans->id[i], id)) return true;
+    return false;
+}
+
+/* A rollout that began since the store was read looks like an orphan for one look. Who still does after the next reading has ended, and a crash kept the source
+ * from hearing of it. */
+static int close_orphans(struct controller *controller, struct err *err) {
+    const struct evidence_source *source = &controller->options.source;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < controller->orphans.count; i++) {
+        const char *id = controller->orphans.id[i];
+        if (is_orphan(&controller->known_orphans, id)) r = source->close(source->ctx, id, err);
+    }
+    if (controller->orphans.count) controller->read = false;
+    controller->known_orphans = controller->orphans;
+    controller->orphans.count = 0;
+    return r;
+}
+
 /* On the source's thread: copies. */
 static int take_evidence(void *ctx, const struct evidence_seen *seen) {
     struct controller *controller = ctx;
     struct tracked *tracked = find(controller, seen->rollout);
+    if (!tracked) note_orphan(&controller->orphans, seen->rollout);
     if (!tracked || !tracked->listed) return 0;
     memcpy(tracked->flow, seen->flow, sizeof(tracked->flow));
     if (slice_equal(str_slice(&tracked->judged), seen->judged)) return 0;
@@ -388,6 +424,7 @@ int controller_look(struct controller *controller, struct err *err) {
     int r = read_store(controller, err);
     if (r == 0) r = sync_source(controller, err);
     if (r == 0) r = source->tick(source->ctx, now, take_evidence, controller, err);
+    if (r == 0) r = close_orphans(controller, err);
     if (r == 0) look_at_all(controller, now);
     controller->counted.looks++;
     controller->counted.rollouts = controller->count;
@@ -430,6 +467,7 @@ static bool wait_a_turn(struct controller *controller) {
 /* A store that is away says so elsewhere; here it only means to look again. */
 static void *turn(void *ctx) {
     struct controller *controller = ctx;
+    thread_give_way();
     while (wait_a_turn(controller)) {
         struct err err = ERR_INIT;
         int r = controller_look(controller, &err);

@@ -28,7 +28,7 @@ struct evidence_source {
     int (*tell)(void *ctx, const struct rollout *rollout,
                 struct err *err); /* it is open, and at its step since step_at */
     int (*close)(void *ctx, const char *rollout, struct err *err);
-    /* Ends a tick and shows every open rollout. `each` copies what it needs and calls nothing; other than 0 from it ends the tick with that. */
+    /* Ends a tick and shows every rollout that it keeps. `each` copies what it needs and calls nothing; other than 0 from it ends the tick with that. */
     int (*tick)(void *ctx, int64_t now, int (*each)(void *each_ctx, const struct evidence_seen *seen), void *each_ctx,
                 struct err *err);
     void *ctx;

@@ -318,6 +318,30 @@ static void test_a_source_that_fails_is_asked_again(void **state) {
     assert_int_equal(evidence_step(of->evidence), 1);
 }
 
+/* Killed between a rollout's end and its telling: the source still keeps it. */
+static void test_what_has_ended_is_closed_after_a_crash(void **state) {
+    struct kept *of = start("");
+    char id[64];
+    snprintf(id, sizeof(id), "%s", of->id);
+    world_do(&world, "rollout_abort", "{'agent':'support','rollout':'staging','reason':'enough'}");
+    new_controller();
+    look();
+    assert_non_null(find_kept(id));
+    look();
+    assert_null(find_kept(id));
+}
+
+/* Told by whoever started it, before the loop has read of it: one that begins is not closed. */
+static void test_what_begins_is_no_stranger(void **state) {
+    (void)start("");
+    kept[kept_count++] = kept[0];
+    snprintf(kept[1].id, sizeof(kept[1].id), "0191f1c4-5d2e-7c3a-9b1f-0123456789ab");
+    kept[1].judged = STR_INIT;
+    assert_int_equal(evidence_new(&kept[1].plan, clock_wall(&world.clock), &kept[1].evidence, NULL), 0);
+    look();
+    assert_int_equal(kept_count, 2);
+}
+
 static void test_without_news_nothing_is_judged(void **state) {
     struct kept *of = start("");
     outcomes(of, 60, 50, 50);
@@ -386,6 +410,8 @@ int main(void) {
         TEST(test_never_past_a_person),
         TEST(test_silence_holds_once),
         TEST(test_a_source_that_fails_is_asked_again),
+        TEST(test_what_has_ended_is_closed_after_a_crash),
+        TEST(test_what_begins_is_no_stranger),
         TEST(test_without_news_nothing_is_judged),
         TEST(test_a_thousand_rollouts),
     };

@@ -5,6 +5,8 @@
  */
 #include "http/http_impl.h"
 
+#include "base/thread.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +55,7 @@ static void control_done(struct control_pool *pool) {
 static void *control_run(void *ctx) {
     struct control_pool *pool = ctx;
     const struct http_handler *handler = &pool->server->options.handler;
+    thread_give_way();
     for (struct http_request *request; (request = control_take(pool));) {
         if (!request->dropped) handler->control(handler->ctx, request, &request->response);
         request->step = STEP_CONTROL_DONE;

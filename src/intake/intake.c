@@ -11,6 +11,7 @@
 #include "intake/intake.h"
 
 #include "base/failpoint.h"
+#include "base/thread.h"
 #include "intake/window.h"
 
 #include <errno.h>
@@ -382,6 +383,9 @@ static void do_round(struct intake *intake, struct job *jobs) {
         }
         answer(intake, job, r, &err);
     }
+}
+
+static void show_figures(struct intake *intake) {
     atomic_store(&intake->log_size, intake->log_bytes);
     atomic_store(&intake->rollouts, intake->fold ? fold_count(intake->fold) : 0);
 }
@@ -422,6 +426,7 @@ static void checkpoint_if_due(struct intake *intake) {
 
 static void *write_outcomes(void *arg) {
     struct intake *intake = arg;
+    thread_give_way();
     for (bool ending = false; !ending;) {
         pthread_mutex_lock(&intake->mutex);
         wait_for_work(intake);
@@ -430,6 +435,7 @@ static void *write_outcomes(void *arg) {
         pthread_mutex_unlock(&intake->mutex);
         if (jobs) do_round(intake, jobs);
         checkpoint_if_due(intake);
+        show_figures(intake);
     }
     return NULL;
 }

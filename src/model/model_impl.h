@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the parts of model share: words for messages, places in a document, and the small readers that
+ * What the parts of model share: words for messages, and the small readers that
  * config_validate() and source_read() are made of.
  */
 #ifndef SERIN_MODEL_IMPL_H
@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/suggest.h"
+#include "model/members.h"
 #include "model/schema.h"
 #include "model/show.h"
 #include "model/source.h"
@@ -20,19 +21,6 @@
 
 /* What kind of secret the text holds ("an OpenAI API key"), or NULL. */
 const char *secret_kind(struct slice text);
-
-/* ---- places ---- */
-
-/* The way from the top of a document to a value, on the stack of a walk. */
-struct place {
-    const struct place *parent;
-    const char *key; /* NULL: `index` counts; at the top: the JSON pointer where the walk began, or NULL */
-    size_t index;
-};
-/* Appends the JSON pointer. It ends early, at a parent, where it would be longer than 1 KiB or would show a secret. */
-void place_pointer(const struct place *place, struct str *out);
-struct fault *place_fault(struct faults *faults, const struct place *place, const char *fmt, ...) PRINTF_LIKE(3, 4);
-struct fault *place_warn(struct faults *faults, const struct place *place, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* ---- schema ---- */
 

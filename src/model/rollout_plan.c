@@ -17,7 +17,6 @@
 #define SECOND INT64_C(1000000)
 #define MINUTE (60 * SECOND)
 #define DAY (86400 * SECOND)
-#define TIME_MAX (365 * DAY)
 #define UNITS_MAX INT64_C(1000000000000)
 #define RATIO_MAX 100.0
 #define TEXT_MAX 4096
@@ -26,102 +25,23 @@
 
 /* An object whose members are read. */
 struct from {
-    const json_t *object;
-    struct place place;
-    struct faults *faults;
+    struct members members;
     struct arena *arena;
     bool no_memory;
 };
 
-#define FAULT(from, name, ...)                                                                                         \
-    ((void)place_fault((from)->faults, &(struct place){.parent = &(from)->place, .key = (name)}, __VA_ARGS__))
+#define FAULT(from, name, ...) MEMBER_FAULT(&(from)->members, name, __VA_ARGS__)
 
 static struct from inside(const struct from *from, const struct place *place, const json_t *object) {
-    return (struct from){.object = object, .place = *place, .faults = from->faults, .arena = from->arena};
-}
-
-/* The object must have no other members. `known` ends with NULL. */
-static void only(const struct from *from, const char *const *known) {
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)from->object, key, value) {
-        struct suggestion suggestion = SUGGESTION_INIT(key);
-        bool found = false;
-        for (size_t i = 0; known[i]; i++) {
-            found |= strcmp(key, known[i]) == 0;
-            suggestion_try(&suggestion, known[i]);
-        }
-        if (found) continue;
-        char shown[SHOW_SIZE];
-        if (suggestion.best)
-            FAULT(from, key, "unknown field \"%s\"; did you mean \"%s\"?", show_text(key, shown), suggestion.best);
-        else
-            FAULT(from, key, "unknown field \"%s\"", show_text(key, shown));
-    }
-}
-
-static bool is_object(const struct from *from) {
-    if (json_is_object(from->object)) return true;
-    (void)place_fault(from->faults, &from->place, "must be an object");
-    return false;
-}
-
-/* The number lies between the two, both included; what is not said keeps its value. Answers whether it was said and right. */
-static bool take_number(const struct from *from, const char *name, double least, double most, double *value) {
-    const json_t *found = json_get(from->object, name);
-    if (!found) return false;
-    double number = json_number_value(found);
-    if (json_is_number(found) && number >= least && number <= most) {
-        *value = number;
-        return true;
-    }
-    FAULT(from, name, "must be a number from %g to %g", least, most);
-    return false;
+    return (struct from){.members = {object, *place, from->members.faults}, .arena = from->arena};
 }
 
 static bool take_count(const struct from *from, const char *name, int64_t least, int64_t *value) {
-    const json_t *found = json_get(from->object, name);
-    if (!found) return false;
-    int64_t number = json_integer_value(found);
-    if (json_is_integer(found) && number >= least && number <= UNITS_MAX) {
-        *value = number;
-        return true;
-    }
-    FAULT(from, name, "must be a whole number from %lld to %lld", (long long)least, (long long)UNITS_MAX);
-    return false;
+    return member_count(&from->members, name, least, UNITS_MAX, value);
 }
 
 static bool take_duration(const struct from *from, const char *name, int64_t *value) {
-    const json_t *found = json_get(from->object, name);
-    if (!found) return false;
-    int64_t duration;
-    const char *text = json_string_value(found);
-    if (text && duration_from_text(text, &duration) && duration <= TIME_MAX) {
-        *value = duration;
-        return true;
-    }
-    FAULT(from, name, "must be a duration of at most 365d: \"90s\", \"10m\", \"1h30m\", \"3d\"");
-    return false;
-}
-
-static void take_bool(const struct from *from, const char *name, bool *value) {
-    const json_t *found = json_get(from->object, name);
-    if (!found) return;
-    if (json_is_boolean(found))
-        *value = json_is_true(found);
-    else
-        FAULT(from, name, "must be true or false");
-}
-
-/* One of two words; answers its number, or `otherwise`. */
-static int take_word(const struct from *from, const char *name, const char *first, const char *second, int otherwise) {
-    const json_t *found = json_get(from->object, name);
-    if (!found) return otherwise;
-    const char *text = json_string_value(found);
-    if (text && !strcmp(text, first)) return 0;
-    if (text && !strcmp(text, second)) return 1;
-    FAULT(from, name, "must be \"%s\" or \"%s\"", first, second);
-    return otherwise;
+    return member_duration(&from->members, name, 0, value);
 }
 
 static const char *keep(struct from *from, const char *text) {
@@ -148,9 +68,9 @@ static double accept_at(int32_t share) {
 static void read_step(const struct from *from, int32_t share_before, struct rollout_step *step) {
     static const char *const known[] = {"share", "min_time", "max_time", "min_units", "accept", "approval", NULL};
     *step = (struct rollout_step){.min_time = 10 * MINUTE, .max_time = DAY, .min_units = 100};
-    if (!is_object(from)) return;
-    only(from, known);
-    const json_t *share = json_get(from->object, "share");
+    if (!members_is_object(&from->members)) return;
+    members_only(&from->members, known);
+    const json_t *share = json_get(from->members.object, "share");
     if (!share)
         FAULT(from, "share", "is missing: the candidate's share at this step, in percent");
     else if (!share_of(share, &step->share))
@@ -158,18 +78,18 @@ static void read_step(const struct from *from, int32_t share_before, struct roll
     else if (step->share <= share_before)
         FAULT(from, "share", "must be more than the %g of the step before: shares only rise", share_before / 1000.0);
     take_count(from, "min_units", 0, &step->min_units);
-    take_number(from, "accept", 1, RATIO_MAX, &step->accept);
-    take_bool(from, "approval", &step->approval);
+    member_number(&from->members, "accept", 1, RATIO_MAX, &step->accept);
+    member_bool(&from->members, "approval", &step->approval);
     bool least = take_duration(from, "min_time", &step->min_time);
     if (!take_duration(from, "max_time", &step->max_time) && step->max_time < step->min_time)
         step->max_time = step->min_time;
     if (step->max_time < step->min_time || step->max_time == 0)
-        FAULT(from, json_get(from->object, "max_time") || !least ? "max_time" : "min_time",
+        FAULT(from, json_get(from->members.object, "max_time") || !least ? "max_time" : "min_time",
               "max_time must be over 0 and at least min_time");
 }
 
 static void read_steps(const struct from *from, struct rollout_plan *plan) {
-    const json_t *steps = json_get(from->object, "steps");
+    const json_t *steps = json_get(from->members.object, "steps");
     if (!steps) {
         FAULT(from, "steps", "is missing: one to %d steps, each with a share", ROLLOUT_STEPS_MAX);
         return;
@@ -179,7 +99,7 @@ static void read_steps(const struct from *from, struct rollout_plan *plan) {
         FAULT(from, "steps", "must be a list of 1 to %d steps", ROLLOUT_STEPS_MAX);
         return;
     }
-    struct place list = {.parent = &from->place, .key = "steps"};
+    struct place list = {.parent = &from->members.place, .key = "steps"};
     int32_t before = 0;
     for (size_t i = 0; i < count; i++) {
         struct place place = {.parent = &list, .index = i};
@@ -232,7 +152,7 @@ static void unknown_metric(const struct from *from, const struct place *place, c
     struct suggestion suggestion = SUGGESTION_INIT(name);
     for (size_t i = 0; i < ARRAY_LEN(known_metrics); i++)
         suggestion_try(&suggestion, known_metrics[i].name);
-    (void)place_fault(from->faults, place,
+    (void)place_fault(from->members.faults, place,
                       "unknown metric \"%s\"%s%s%s: error, latency, cost, tokens, tool_errors, feedback, or score.NAME",
                       show_text(name, shown), suggestion.best ? "; did you mean \"" : "",
                       suggestion.best ? suggestion.best : "", suggestion.best ? "\"?" : "");
@@ -240,12 +160,12 @@ static void unknown_metric(const struct from *from, const struct place *place, c
 
 static void check_margins(const struct from *from, const struct metric *metric) {
     if (!(metric->accept > metric->harm))
-        FAULT(from, json_get(from->object, "accept") ? "accept" : "harm",
+        FAULT(from, json_get(from->members.object, "accept") ? "accept" : "harm",
               "the margins are the wrong way round: accept (%g) must be more than harm (%g)", metric->accept,
               metric->harm);
     if (metric->kind != METRIC_EVENT) return;
     if (metric->harm * metric->harm_floor >= 1 || metric->accept * metric->accept_floor >= 1)
-        FAULT(from, json_get(from->object, "harm_floor") ? "harm_floor" : "accept_floor",
+        FAULT(from, json_get(from->members.object, "harm_floor") ? "harm_floor" : "accept_floor",
               "a floor times its margin must stay under 1: it is a rate");
 }
 
@@ -253,17 +173,17 @@ static void read_metric_members(const struct from *from, struct metric *metric, 
     static const char *const events[] = {"name", "weight", "harm", "accept", "harm_floor", "accept_floor", NULL},
                              *const scores[] = {"name", "weight", "harm", "accept", "lower_is_better", NULL},
                              *const sizes[] = {"name", "weight", "harm", "accept", NULL};
-    only(from, metric->kind == METRIC_EVENT ? events : metric->kind == METRIC_SCORE ? scores : sizes);
+    members_only(&from->members, metric->kind == METRIC_EVENT ? events : metric->kind == METRIC_SCORE ? scores : sizes);
     double least = metric->kind == METRIC_SCORE ? 0 : 1, most = metric->kind == METRIC_SCORE ? 1 : RATIO_MAX;
-    take_number(from, "weight", 0, 1000, &metric->weight);
-    take_number(from, "harm", least, most, &metric->harm);
-    bool accept = take_number(from, "accept", least, most, &metric->accept);
+    member_number(&from->members, "weight", 0, 1000, &metric->weight);
+    member_number(&from->members, "harm", least, most, &metric->harm);
+    bool accept = member_number(&from->members, "accept", least, most, &metric->accept);
     if (metric->kind == METRIC_EVENT) {
         *event_accept |= accept;
-        take_number(from, "harm_floor", 1e-9, 0.5, &metric->harm_floor);
-        take_number(from, "accept_floor", 1e-9, 0.5, &metric->accept_floor);
+        member_number(&from->members, "harm_floor", 1e-9, 0.5, &metric->harm_floor);
+        member_number(&from->members, "accept_floor", 1e-9, 0.5, &metric->accept_floor);
     }
-    if (metric->kind == METRIC_SCORE) take_bool(from, "lower_is_better", &metric->lower_is_better);
+    if (metric->kind == METRIC_SCORE) member_bool(&from->members, "lower_is_better", &metric->lower_is_better);
     check_margins(from, metric);
 }
 
@@ -278,14 +198,15 @@ static bool metric_named(const struct rollout_plan *plan, const char *name, size
 
 /* A name, or an object with the name. */
 static void read_metric(struct from *from, struct rollout_plan *plan, bool *event_accept) {
-    struct place at = {.parent = &from->place, .key = "name"};
-    const struct place *place = json_is_object(from->object) ? &at : &from->place;
-    const json_t *named = json_is_object(from->object) ? json_get(from->object, "name") : from->object;
+    struct place at = {.parent = &from->members.place, .key = "name"};
+    const struct place *place = json_is_object(from->members.object) ? &at : &from->members.place;
+    const json_t *named =
+        json_is_object(from->members.object) ? json_get(from->members.object, "name") : from->members.object;
     const char *name = json_string_value(named);
     struct metric *metric = &plan->metrics[plan->metric_count];
     size_t other;
     if (!name) {
-        (void)place_fault(from->faults, place, "must be the name of a metric, or an object with its `name`");
+        (void)place_fault(from->members.faults, place, "must be the name of a metric, or an object with its `name`");
         return;
     }
     if (!metric_begin(from, name, metric)) {
@@ -294,10 +215,10 @@ static void read_metric(struct from *from, struct rollout_plan *plan, bool *even
     }
     if (from->no_memory) return;
     if (metric_named(plan, name, &other)) {
-        (void)place_fault(from->faults, place, "the metric %s stands in the list already", name);
+        (void)place_fault(from->members.faults, place, "the metric %s stands in the list already", name);
         return;
     }
-    if (json_is_object(from->object)) read_metric_members(from, metric, event_accept);
+    if (json_is_object(from->members.object)) read_metric_members(from, metric, event_accept);
     plan->metric_count++;
 }
 
@@ -318,14 +239,14 @@ static void settle_weights(const struct from *from, struct rollout_plan *plan) {
 }
 
 static void read_metrics(struct from *from, struct rollout_plan *plan, bool *event_accept) {
-    const json_t *metrics = json_get(from->object, "metrics");
+    const json_t *metrics = json_get(from->members.object, "metrics");
     if (!metrics) {
         default_metrics(from, plan);
     } else if (json_array_size(metrics) < 1 || json_array_size(metrics) > ROLLOUT_METRICS_MAX) {
         FAULT(from, "metrics", "must be a list of 1 to %d metrics", ROLLOUT_METRICS_MAX);
         return;
     }
-    struct place list = {.parent = &from->place, .key = "metrics"};
+    struct place list = {.parent = &from->members.place, .key = "metrics"};
     for (size_t i = 0; i < json_array_size(metrics) && !from->no_memory; i++) {
         struct place place = {.parent = &list, .index = i};
         struct from item = inside(from, &place, json_array_get(metrics, i));
@@ -337,13 +258,13 @@ static void read_metrics(struct from *from, struct rollout_plan *plan, bool *eve
 
 static void read_analysis(struct from *top, struct rollout_plan *plan, bool *event_accept) {
     static const char *const known[] = {"alpha", "beta", "alpha_srm", "settle", "watermark", "metrics", NULL};
-    struct place place = {.parent = &top->place, .key = "analysis"};
-    struct from from = inside(top, &place, json_get(top->object, "analysis"));
-    if (from.object && is_object(&from)) {
-        only(&from, known);
-        take_number(&from, "alpha", 1e-9, 0.5, &plan->alpha);
-        take_number(&from, "beta", 1e-9, 0.5, &plan->beta);
-        take_number(&from, "alpha_srm", 1e-9, 0.5, &plan->alpha_srm);
+    struct place place = {.parent = &top->members.place, .key = "analysis"};
+    struct from from = inside(top, &place, json_get(top->members.object, "analysis"));
+    if (from.members.object && members_is_object(&from.members)) {
+        members_only(&from.members, known);
+        member_number(&from.members, "alpha", 1e-9, 0.5, &plan->alpha);
+        member_number(&from.members, "beta", 1e-9, 0.5, &plan->beta);
+        member_number(&from.members, "alpha_srm", 1e-9, 0.5, &plan->alpha_srm);
         take_duration(&from, "settle", &plan->settle);
         take_duration(&from, "watermark", &plan->watermark);
     }
@@ -355,40 +276,41 @@ static void read_analysis(struct from *top, struct rollout_plan *plan, bool *eve
 
 static void read_limit(const struct from *from, struct metric *metric) {
     static const char *const known[] = {"past", "units", NULL};
-    if (!is_object(from)) return;
-    only(from, known);
+    if (!members_is_object(&from->members)) return;
+    members_only(&from->members, known);
     metric->limit_units = 50;
-    if (!json_get(from->object, "past")) FAULT(from, "past", "is missing: the rate or mean that is too bad");
-    take_number(from, "past", 1e-9, metric->kind == METRIC_SIZE ? 1e15 : 1, &metric->limit);
+    if (!json_get(from->members.object, "past")) FAULT(from, "past", "is missing: the rate or mean that is too bad");
+    member_number(&from->members, "past", 1e-9, metric->kind == METRIC_SIZE ? 1e15 : 1, &metric->limit);
     take_count(from, "units", 1, &metric->limit_units);
 }
 
 static void read_limits(const struct from *top, struct rollout_plan *plan) {
     const char *name;
     json_t *value;
-    struct place place = {.parent = &top->place, .key = "limits"};
-    struct from from = inside(top, &place, json_get(top->object, "limits"));
-    if (!from.object || !is_object(&from)) return;
-    json_object_foreach((json_t *)from.object, name, value) {
+    struct place place = {.parent = &top->members.place, .key = "limits"};
+    struct from from = inside(top, &place, json_get(top->members.object, "limits"));
+    if (!from.members.object || !members_is_object(&from.members)) return;
+    json_object_foreach((json_t *)from.members.object, name, value) {
         struct place at = {.parent = &place, .key = name};
         struct from item = inside(top, &at, value);
         size_t index;
         if (metric_named(plan, name, &index))
             read_limit(&item, &plan->metrics[index]);
         else
-            (void)place_fault(top->faults, &at, "is none of the plan's metrics");
+            (void)place_fault(top->members.faults, &at, "is none of the plan's metrics");
     }
 }
 
 static void read_ratio(const struct from *top, struct rollout_plan *plan) {
     static const char *const known[] = {"roll_back", "go_on", "min_units", NULL};
-    struct place place = {.parent = &top->place, .key = "ratio"};
-    struct from from = inside(top, &place, json_get(top->object, "ratio"));
-    if (!from.object || !is_object(&from)) return;
-    only(&from, known);
-    if (plan->judge != JUDGE_RATIO) (void)place_fault(top->faults, &place, "goes with \"judge\": \"ratio\" only");
-    take_number(&from, "roll_back", 1, RATIO_MAX, &plan->ratio.roll_back);
-    take_number(&from, "go_on", 0, RATIO_MAX, &plan->ratio.go_on);
+    struct place place = {.parent = &top->members.place, .key = "ratio"};
+    struct from from = inside(top, &place, json_get(top->members.object, "ratio"));
+    if (!from.members.object || !members_is_object(&from.members)) return;
+    members_only(&from.members, known);
+    if (plan->judge != JUDGE_RATIO)
+        (void)place_fault(top->members.faults, &place, "goes with \"judge\": \"ratio\" only");
+    member_number(&from.members, "roll_back", 1, RATIO_MAX, &plan->ratio.roll_back);
+    member_number(&from.members, "go_on", 0, RATIO_MAX, &plan->ratio.go_on);
     take_count(&from, "min_units", 1, &plan->ratio.min_units);
     if (plan->ratio.go_on > plan->ratio.roll_back)
         FAULT(&from, "go_on", "the margins are the wrong way round: go_on (%g) must not be more than roll_back (%g)",
@@ -418,7 +340,7 @@ static void read_condition(struct from *from, const char *text, struct guard *gu
 }
 
 static const char *take_text(struct from *from, const char *name, size_t most) {
-    const json_t *found = json_get(from->object, name);
+    const json_t *found = json_get(from->members.object, name);
     size_t len = json_string_length(found);
     if (json_is_string(found) && len >= 1 && len <= most) return keep(from, json_string_value(found));
     FAULT(from, name, found ? "must be text of 1 to %zu bytes" : "is missing: text of 1 to %zu bytes", most);
@@ -436,8 +358,8 @@ static bool is_web_address(const char *url) {
 static void read_guard(struct from *from, struct guard *guard) {
     static const char *const known[] = {"name", "url", "query", "condition", "for", "action", NULL};
     *guard = (struct guard){.action = REACTION_HOLD};
-    if (!is_object(from)) return;
-    only(from, known);
+    if (!members_is_object(&from->members)) return;
+    members_only(&from->members, known);
     guard->name = take_text(from, "name", 63);
     guard->url = take_text(from, "url", URL_MAX);
     guard->query = take_text(from, "query", TEXT_MAX);
@@ -447,18 +369,18 @@ static void read_guard(struct from *from, struct guard *guard) {
     if (guard->url && !is_web_address(guard->url)) FAULT(from, "url", "must begin with https:// or http:// and a host");
     if (condition) read_condition(from, condition, guard);
     take_duration(from, "for", &guard->lasting);
-    guard->action = (enum rollout_reaction)take_word(from, "action", "roll_back", "hold", REACTION_HOLD);
+    guard->action = (enum rollout_reaction)member_word(&from->members, "action", "roll_back", "hold", REACTION_HOLD);
 }
 
 static void read_guards(struct from *top, struct rollout_plan *plan) {
-    const json_t *guards = json_get(top->object, "guards");
+    const json_t *guards = json_get(top->members.object, "guards");
     if (!guards) return;
     size_t count = json_array_size(guards);
     if (!json_is_array(guards) || count > ROLLOUT_GUARDS_MAX) {
         FAULT(top, "guards", "must be a list of at most %d guards", ROLLOUT_GUARDS_MAX);
         return;
     }
-    struct place list = {.parent = &top->place, .key = "guards"};
+    struct place list = {.parent = &top->members.place, .key = "guards"};
     for (size_t i = 0; i < count; i++) {
         struct place place = {.parent = &list, .index = i};
         struct from item = inside(top, &place, json_array_get(guards, i));
@@ -475,14 +397,14 @@ static void read_guards(struct from *top, struct rollout_plan *plan) {
 
 /* Each step's ratio to refute, and whether it leaves room over what is acceptable. */
 static void settle_accept(const struct from *top, struct rollout_plan *plan, bool event_accept) {
-    struct place list = {.parent = &top->place, .key = "steps"};
+    struct place list = {.parent = &top->members.place, .key = "steps"};
     for (size_t i = 0; i < plan->step_count; i++) {
         struct rollout_step *step = &plan->steps[i];
         struct place place = {.parent = &list, .index = i}, at = {.parent = &place, .key = "accept"};
         if (step->accept == 0 && !event_accept) step->accept = accept_at(step->share);
         for (size_t m = 0; m < plan->metric_count && step->accept != 0; m++) {
             if (plan->metrics[m].kind != METRIC_EVENT || plan->metrics[m].harm < step->accept) continue;
-            (void)place_fault(top->faults, &at, "must be more than the margin `harm` of %s: %g is not over %g",
+            (void)place_fault(top->members.faults, &at, "must be more than the margin `harm` of %s: %g is not over %g",
                               plan->metrics[m].name, step->accept, plan->metrics[m].harm);
         }
     }
@@ -492,7 +414,7 @@ int rollout_plan_parse(const json_t *json, const char *at, bool asks, struct are
                        struct faults *faults, struct err *err) {
     static const char *const known[] = {"steps",   "analysis", "limits",        "judge",  "ratio",
                                         "on_harm", "on_end",   "no_data_after", "guards", NULL};
-    struct from top = {.object = json, .place = {.key = at}, .faults = faults, .arena = arena};
+    struct from top = {.members = {json, {.key = at}, faults}, .arena = arena};
     bool event_accept = false;
     *ret = (struct rollout_plan){
         .ratio = {1.5, 1.1, 100},
@@ -502,11 +424,11 @@ int rollout_plan_parse(const json_t *json, const char *at, bool asks, struct are
         .alpha_srm = 0.001,
         .settle = 60 * SECOND,
     };
-    if (!is_object(&top)) return faults->failed ? err_no_memory(err) : 0;
-    only(&top, known);
-    ret->judge = (enum rollout_judge)take_word(&top, "judge", "evidence", "ratio", JUDGE_EVIDENCE);
-    ret->on_harm = (enum rollout_reaction)take_word(&top, "on_harm", "roll_back", "hold", REACTION_ROLL_BACK);
-    ret->on_end = (enum rollout_end)take_word(&top, "on_end", "promote", "ask", asks ? END_ASK : END_PROMOTE);
+    if (!members_is_object(&top.members)) return faults->failed ? err_no_memory(err) : 0;
+    members_only(&top.members, known);
+    ret->judge = (enum rollout_judge)member_word(&top.members, "judge", "evidence", "ratio", JUDGE_EVIDENCE);
+    ret->on_harm = (enum rollout_reaction)member_word(&top.members, "on_harm", "roll_back", "hold", REACTION_ROLL_BACK);
+    ret->on_end = (enum rollout_end)member_word(&top.members, "on_end", "promote", "ask", asks ? END_ASK : END_PROMOTE);
     take_duration(&top, "no_data_after", &ret->no_data_after);
     read_steps(&top, ret);
     read_analysis(&top, ret, &event_accept);

@@ -209,7 +209,7 @@ static const struct {
      "/steps/1/share: more than the 50\n/steps/2/share: more than the 50"},
     {"{'steps':[{'share':5,'min_time':10}]}", "/steps/0/min_time: duration"},
     {"{'steps':[{'share':5,'min_time':'10'}]}", "/steps/0/min_time: duration"},
-    {"{'steps':[{'share':5,'min_time':'400d'}]}", "/steps/0/min_time: at most 365d"},
+    {"{'steps':[{'share':5,'min_time':'400d'}]}", "/steps/0/min_time: 0s to 365d"},
     {"{'steps':[{'share':5,'max_time':'soon'}]}", "/steps/0/max_time: duration"},
     {"{'steps':[{'share':5,'max_time':'1m'}]}", "/steps/0/max_time: at least min_time"},
     {"{'steps':[{'share':5,'min_time':'0s','max_time':'0s'}]}", "/steps/0/max_time: over 0"},

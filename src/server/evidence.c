@@ -18,13 +18,13 @@ struct kept {
     int64_t step_at; /* of the step that the intake was told last, 0 = none */
     int64_t outcomes[2];
     struct arm_flow flow[2];
-    struct kept *next;
 };
 
 struct evidence_keeper {
     struct evidence_keeper_options options;
     pthread_mutex_t lock; /* for what follows */
-    struct kept *kept;
+    struct kept **kept;   /* in order of id */
+    size_t count, capacity;
 };
 
 int evidence_keeper_new(const struct evidence_keeper_options *options, struct evidence_keeper **ret, struct err *err) {
@@ -38,20 +38,34 @@ int evidence_keeper_new(const struct evidence_keeper_options *options, struct ev
 
 struct evidence_keeper *evidence_keeper_free(struct evidence_keeper *keeper) {
     if (!keeper) return NULL;
-    for (struct kept *kept = keeper->kept, *next; kept; kept = next) {
-        next = kept->next;
-        free(kept);
-    }
+    for (size_t i = 0; i < keeper->count; i++)
+        free(keeper->kept[i]);
+    free(keeper->kept);
     pthread_mutex_destroy(&keeper->lock);
     free(keeper);
     return NULL;
 }
 
-static struct kept **find(struct evidence_keeper *keeper, const char *id) {
-    struct kept **at = &keeper->kept;
-    while (*at && strcmp((*at)->id, id))
-        at = &(*at)->next;
-    return at;
+static int compare_id(const void *id, const void *kept) {
+    return strcmp(id, (*(struct kept *const *)kept)->id);
+}
+
+static int by_id(const void *a, const void *b) {
+    return compare_id((*(struct kept *const *)a)->id, b);
+}
+
+static struct kept **find(const struct evidence_keeper *keeper, const char *id) {
+    return keeper->count ? bsearch(id, keeper->kept, keeper->count, sizeof(struct kept *), compare_id) : NULL;
+}
+
+static int make_room(struct evidence_keeper *keeper, struct err *err) {
+    if (keeper->count < keeper->capacity) return 0;
+    size_t capacity = keeper->capacity ? 2 * keeper->capacity : 16;
+    struct kept **grown = realloc(keeper->kept, capacity * sizeof(struct kept *));
+    if (!grown) return err_no_memory(err);
+    keeper->kept = grown;
+    keeper->capacity = capacity;
+    return 0;
 }
 
 /* ---- how rollouts stand ---- */
@@ -69,15 +83,18 @@ static int first_share(const struct rollout *rollout, int32_t *ret, struct err *
 }
 
 static int keep(struct evidence_keeper *keeper, const struct rollout *rollout, struct kept **ret, struct err *err) {
-    struct kept **at = find(keeper, rollout->id);
-    if (!*at) {
-        *at = calloc(1, sizeof(**at));
-        if (!*at) return err_no_memory(err);
-        strncpy((*at)->id, rollout->id, FOLD_ID_MAX);
-        (*at)->seq = rollout->seq;
+    struct kept **at = find(keeper, rollout->id), *kept = at ? *at : NULL;
+    int r = kept ? 0 : make_room(keeper, err);
+    if (!kept && r == 0) {
+        kept = calloc(1, sizeof(*kept));
+        if (!kept) return err_no_memory(err);
+        strncpy(kept->id, rollout->id, FOLD_ID_MAX);
+        kept->seq = rollout->seq;
+        keeper->kept[keeper->count++] = kept;
+        qsort(keeper->kept, keeper->count, sizeof(struct kept *), by_id);
     }
-    *ret = *at;
-    return 0;
+    *ret = kept;
+    return r;
 }
 
 static int tell(struct evidence_keeper *keeper, const struct rollout *rollout, struct err *err) {
@@ -110,12 +127,12 @@ int evidence_keeper_tell(void *ctx, const struct rollout *rollout, struct err *e
 }
 
 static int forget(struct evidence_keeper *keeper, const char *id, struct err *err) {
-    struct kept **at = find(keeper, id), *kept = *at;
+    struct kept **at = find(keeper, id);
     int r = intake_close(keeper->options.intake, id, err);
-    if (r < 0 || !kept) return r;
-    flow_forget(keeper->options.flow, kept->seq);
-    *at = kept->next;
-    free(kept);
+    if (r < 0 || !at) return r;
+    flow_forget(keeper->options.flow, (*at)->seq);
+    free(*at);
+    memmove(at, at + 1, (size_t)(keeper->kept + --keeper->count - at) * sizeof(struct kept *));
     return 0;
 }
 
@@ -148,18 +165,30 @@ static void follow_arm(const struct tick *tick, struct arm_flow *flow, int64_t *
     if (!flow->unanswered_since && flow->decision_at > flow->outcome_at) flow->unanswered_since = flow->decision_at;
 }
 
-/* On the intake's thread, while the controller's waits with the lock. */
-static int show(void *ctx, const struct fold_view *view) {
-    const struct tick *tick = ctx;
-    struct kept *kept = *find(tick->keeper, view->id);
+static void follow(const struct tick *tick, struct kept *kept, const struct fold_view *view) {
     int64_t decided[2];
-    if (!kept) return 0;
     flow_last(tick->keeper->options.flow, kept->seq, decided);
     for (int arm = 0; arm < 2; arm++)
         follow_arm(tick, &kept->flow[arm], &kept->outcomes[arm], view->counts.outcomes[arm], decided[arm]);
+}
+
+/* On the intake's thread, while the controller's waits with the lock. One that nobody told of is shown too: its end may have been lost in a crash. */
+static int show(void *ctx, const struct fold_view *view) {
+    const struct tick *tick = ctx;
+    struct kept **kept = find(tick->keeper, view->id);
     struct evidence_seen seen = {.rollout = view->id, .judged = view->evidence};
-    memcpy(seen.flow, kept->flow, sizeof(seen.flow));
+    if (kept) {
+        follow(tick, *kept, view);
+        memcpy(seen.flow, (*kept)->flow, sizeof(seen.flow));
+    }
     return tick->each(tick->ctx, &seen);
+}
+
+/* Also one that the intake found in its log and nobody has told of. */
+static bool has_rollouts(const struct evidence_keeper *keeper) {
+    struct intake_stats stats;
+    intake_stats(keeper->options.intake, &stats);
+    return keeper->count || stats.rollouts;
 }
 
 static int end_tick(void *ctx, int64_t now, int (*each)(void *each_ctx, const struct evidence_seen *seen),
@@ -168,7 +197,7 @@ static int end_tick(void *ctx, int64_t now, int (*each)(void *each_ctx, const st
     struct tick tick = {.keeper = keeper, .now = now, .each = each, .ctx = each_ctx};
     tick.second = clock_monotonic_coarse(keeper->options.clock) / SECOND;
     pthread_mutex_lock(&keeper->lock);
-    int r = keeper->kept ? intake_tick(keeper->options.intake, now, show, &tick, err) : 0;
+    int r = has_rollouts(keeper) ? intake_tick(keeper->options.intake, now, show, &tick, err) : 0;
     pthread_mutex_unlock(&keeper->lock);
     return r;
 }

@@ -29,8 +29,8 @@
 
 #define HEAD_MAX 4096
 #define REQUEST_MAX 65536
-#define SLOT_US 100 /* of the histogram */
-#define SLOTS 100000
+#define SLOT_US 10 /* of the histogram */
+#define SLOTS 1000000
 #define MARK "@@@@@@@@@@"
 #define DRAIN_US 5000000 /* for the answers that are still open at the end */
 
@@ -277,7 +277,7 @@ static double percentile(const struct pump *pump, double part) {
 static void print(const struct pump *pump) {
     printf("{\"sent\": %" PRIu64 ", \"answered\": %" PRIu64 ", \"good\": %" PRIu64 ", \"cut\": %" PRIu64
            ", \"unsent\": %" PRIu64 ", \"without_retry_after\": %" PRIu64
-           ", \"p50_ms\": %.1f, \"p99_ms\": %.1f, \"max_ms\": %.1f, \"statuses\": {",
+           ", \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f, \"statuses\": {",
            pump->sent, pump->answered, pump->good, pump->cut, pump->unsent, pump->without_retry, percentile(pump, 0.5),
            percentile(pump, 0.99), (double)pump->longest / 1000);
     const char *comma = "";

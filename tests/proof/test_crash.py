@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 while clients write: nothing acknowledged is lost, nothing is applied twice, whenever the end comes."""
+import re
 import signal
 import sqlite3
 import subprocess
@@ -146,23 +147,52 @@ def test_an_unknown_failpoint_is_refused(tmp_path, asan):
     assert done.returncode == 2 and "nowhere:1" in done.stderr, done
 
 
+# What the controller is led to do: how the rollout differs, the rates of failure of stable and candidate, and the state it is then in.
+LEAST = {"share": 30, "min_time": "1s", "min_units": 50}
+ACTIONS = {
+    "rollback": ({}, (0.0, 0.5), "rolled_back"),
+    "hold": ({"on_harm": "hold"}, (0.0, 0.5), "held"),
+    "advance": ({"steps": [LEAST, {"share": 50, "min_time": "1h"}]}, (0.0, 0.0), "running"),
+    "promote": ({"steps": [LEAST]}, (0.0, 0.0), "promoted"),
+}
+
+
+def moves_of(store):
+    with closing(sqlite3.connect(store)) as db:
+        return [action for action, in db.execute("SELECT action FROM rollout_moves ORDER BY seq")]
+
+
+def wait_until(server, wanted):
+    deadline = time.monotonic() + 30
+    while not wanted():
+        assert time.monotonic() < deadline, server.process.log()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("point", [name for name in POINTS if name.startswith(IN_VERDICTS)])
-def test_killed_in_a_verdict(tmp_path, asan, point):
-    """Whoever is killed before the verdict's commit has done nothing, whoever is killed behind it does nothing again."""
+def test_killed_in_a_verdict(tmp_path, asan, point, action):
+    """Whoever is killed before the verdict's commit has done nothing, whoever is killed behind it does nothing again, and tells the intake of an end of which it
+    had not heard."""
+    plan, rates, state = ACTIONS[action]
     server = servers.Server(tmp_path, env={"SERIN_FAILPOINT": f"{point}:1"}).start()
     world = World(server).make_environments()
-    traffic = Traffic(world, fresh(world), make_random())
-    traffic.send((0.0, 0.5), count=2000)
+    traffic = Traffic(world, fresh(world), make_random(), **plan)
+    traffic.send(rates, count=4000)
     server.process.wait_end(60)
     server.close_clients()
-    with closing(sqlite3.connect(server.store)) as db:
-        moves = [action for action, in db.execute("SELECT action FROM rollout_moves ORDER BY seq")]
-    assert moves == (["start"] if point == "verdict_begin" else ["start", "rollback"])
+    assert moves_of(server.store) == (["start"] if point == "verdict_begin" else ["start", action])
     server.env = {}
     server.start()
     traffic.admin = server.admin
-    seen = traffic.until({"rolled_back"}, (0.0, 0.5))
-    assert [move["action"] for move in seen["moves"]] == ["rollback", "start"]
+    wait_until(server, lambda: moves_of(server.store) == ["start", action])
+    seen = traffic.state()
+    assert seen["rollout"]["state"] == state
+    assert [move["action"] for move in seen["moves"]] == [action, "start"]
+    for _ in range(2):  # now the intake has read its log, and says so
+        traffic.send(rates, count=10)
+    kept = 1 if state in ("running", "held") else 0
+    wait_until(server, lambda: re.search(rf"(?m)^serin_outcome_rollouts {kept}$", server.admin.get("/metrics").text))
     server.stop()
 
 
