@@ -71,18 +71,22 @@ static int wrong_type(const char *at, size_t i, struct err *err, const char *wha
     return r;
 }
 
+static bool events_of(const char *type, uint32_t *ret) {
+    enum rollout_event event;
+    *ret = EVENTS_ALL;
+    if (!strcmp(type, "*")) return true;
+    if (!rollout_event_from_type(type, &event)) return false;
+    *ret = UINT32_C(1) << event;
+    return true;
+}
+
 int events_read(const json_t *list, const char *at, uint32_t *ret, struct err *err) {
-    uint32_t events = 0;
+    uint32_t events = 0, more;
     size_t i;
     json_t *item;
     json_array_foreach(list, i, item) {
-        enum rollout_event event;
-        const char *type = json_string_value(item);
-        uint32_t more = EVENTS_ALL;
-        if (!type) return wrong_type(at, i, err, "an event is a text");
-        if (strcmp(type, "*") && !rollout_event_from_type(type, &event))
-            return wrong_type(at, i, err, "there is no such event");
-        if (strcmp(type, "*")) more = UINT32_C(1) << event;
+        if (!json_is_string(item)) return wrong_type(at, i, err, "an event is a text");
+        if (!events_of(json_string_value(item), &more)) return wrong_type(at, i, err, "there is no such event");
         if (events & more) return wrong_type(at, i, err, "this event stands in the list already");
         events |= more;
     }

@@ -50,6 +50,7 @@ struct webhook_delivery {
     const char *error;   /* of the last attempt, "" = none */
 };
 
+#define WEBHOOKS_MAX 100 /* in a store */
 #define WEBHOOK_SECRET_OVERLAP (INT64_C(24) * 3600 * 1000000)
 struct webhook {
     const char *name;

@@ -16,6 +16,8 @@ static const struct op_impl impls[OP_COUNT_] = {
 #include "ops/ops.def"
     [OP_version_push].prepare = op_version_push_prepare,
     [OP_key_create].prepare = op_key_create_prepare,
+    [OP_webhook_put].prepare = op_webhook_put_prepare,
+    [OP_webhook_rotate].prepare = op_webhook_rotate_prepare,
 };
 /* clang-format on */
 

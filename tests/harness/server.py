@@ -17,6 +17,7 @@ from harness.schemas import Schemas
 ROOT = table.ROOT
 BINARY = Path(os.environ.get("SERIN_BINARY", ROOT / "build/serin")).absolute()
 FIRST_KEY = "first-key-of-the-tests-0123456789abcdef"
+NOWHERE = "http://127.0.0.1:1"  # where servers may send requests unless a test says otherwise; nobody listens
 START_SECONDS = 30
 STOP_SECONDS = 30
 # Puts the socket at descriptor 3 and names the process for which it is meant: the one that it becomes.
@@ -114,7 +115,7 @@ class Server:
 
     def start(self):
         self.process = Process(self.folder, "--store", f"sqlite:{self.store}", "--listen", "127.0.0.1:0", *self.arguments,
-                               env={"SERIN_BOOTSTRAP_KEY": FIRST_KEY, **self.env}, launcher=self.launcher, pass_fds=self.pass_fds)
+                               env={"SERIN_BOOTSTRAP_KEY": FIRST_KEY, "SERIN_OUTGOING_ALLOW": NOWHERE, **self.env}, launcher=self.launcher, pass_fds=self.pass_fds)
         event = self.process.wait_event("listening")
         assert event, f"the server ended with {self.process.wait_end()}:\n{self.process.log()}"
         self.address = event["address"]
