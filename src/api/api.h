@@ -13,12 +13,16 @@
 struct api;
 struct intake;
 
-/* How this server stands with its store and its snapshot file. */
+/* How this server stands with its store, its snapshot file and those whom it tells. */
 struct api_standing {
     bool store_open;
     struct err store_err; /* why it is not */
     struct position file; /* what the file holds; epoch 0: nothing yet */
     uint64_t file_failures;
+    struct {
+        uint64_t delivered, failed; /* messages taken, attempts that were not */
+        uint64_t failing;           /* webhooks that fail or are disabled */
+    } webhooks;
 };
 
 struct api_options {

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "config/config.h"
+#include "notify/notify.h"
 #include "ops/ops.h"
 #include "server/evidence.h"
 #include "server/keeper.h"
@@ -25,6 +26,7 @@ struct parts {
     struct flow *flow;
     struct evidence_keeper *evidence;
     struct controller *controller;
+    struct notifier *notifier;
     struct keeper *keeper;
     struct http_server *http;
 };
