@@ -361,7 +361,7 @@ static void post(struct hook *hook, int64_t now) {
 }
 
 static bool waits(const struct hook *hook) {
-    return !hook->gone && hook->phase == PHASE_IDLE && hook->message.there && !hook->webhook.delivery.disabled_at;
+    return hook->phase == PHASE_IDLE && hook->message.there && !hook->webhook.delivery.disabled_at;
 }
 
 static void post_due(struct notifier *notifier, int64_t now) {
