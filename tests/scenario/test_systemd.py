@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness.client import Client, Events
+from harness.receiver import Receiver
 from harness.schemas import Schemas
-from harness.server import BINARY, FIRST_KEY, Process, handed
+from harness.server import BINARY, FIRST_KEY, NOWHERE, Process, handed
 from harness.world import World, operations
 
 UNITS = BINARY.parent / "packaging/systemd"
@@ -206,10 +207,11 @@ def start_confined(server, names, **env):
 
 
 def test_the_filter_lets_everything_through_that_serin_does(make_server, tmp_path):
-    """Every operation, streams, a reload and the end, with a filter that kills at the first call that the unit forbids."""
+    """Every operation, streams, webhooks, a reload and the end, with a filter that kills at the first call that the unit forbids."""
     manager = Manager(tmp_path / "notify")
-    server = make_server(start=False)
-    event = start_confined(server, allowed_calls(), NOTIFY_SOCKET=manager.name)
+    server, receiver = make_server(start=False), Receiver()
+    origin = receiver.origin.replace("127.0.0.1", "localhost")  # a name that is to be looked up
+    event = start_confined(server, allowed_calls(), NOTIFY_SOCKET=manager.name, SERIN_OUTGOING_ALLOW=f"{NOWHERE} {origin}")
     assert event, server.process.log()
     assert manager.next()["READY"] == "1"
     server.address = event["address"]
@@ -220,6 +222,10 @@ def test_the_filter_lets_everything_through_that_serin_does(make_server, tmp_pat
     with Events(server.admin, environment="staging") as events:
         world.recipe("deploy")
         assert events.first
+    server.admin.op("webhook_put", webhook="chat", url=f"{origin}/chat")
+    world.rollout()
+    receiver.wait("/chat", 1)
+    receiver.close()
     with closing(Client(server, None)) as client:
         assert "serin_resident_bytes 0\n" not in client.get("/metrics").text
     server.process.process.send_signal(signal.SIGHUP)
