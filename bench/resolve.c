@@ -16,6 +16,7 @@
  * Usage: bench-resolve        prints JSON
  */
 #include "resolve/resolve.h"
+#include "api/flow.h"
 #include "snapshot/publisher.h"
 
 #include <inttypes.h>
@@ -207,6 +208,7 @@ struct call {
     bool write;
     size_t mask; /* 0, hidden from the compiler: what it masks counts as needed */
     bool chain;
+    struct flow *flow; /* NULL: decisions are not counted */
 };
 
 /* As a request has them: found by name in a few. */
@@ -239,6 +241,7 @@ static double measure(const struct world *world, struct call *call) {
                 decision_write(&decision, &call->out);
                 sum += (size_t)call->out.data[call->out.len - 20];
             }
+            if (call->flow) flow_count(call->flow, &decision);
             if (call->chain) depends = sum & call->mask;
         }
         times[b] = (now_ns() - start) / BATCH;
@@ -306,6 +309,7 @@ static double measure_copy(unsigned agents) {
 struct figures {
     unsigned agents;
     double resolve_flow, resolve_chain, write_flow, write_chain, load, copy;
+    double count_flow, count_write_flow, rollout_count_flow;
     double rollout_flow, rollout_chain, rollout_write_flow, audience_flow, audience_chain;
     double deploy_us, memory_ratio;
     uint64_t allocations;
@@ -315,6 +319,8 @@ static void measure_calls(const struct world *world, struct figures *figures) {
     volatile size_t zero = 0;
     struct publisher_borrow borrow = publisher_borrow(world->publisher);
     struct call call = {.snapshot = borrow.snapshot, .mask = zero};
+    struct flow *flow;
+    must(flow_new(&flow, NULL) == 0, "flow_new");
     str_reserve(&call.out, (size_t)2 * CONFIG_BYTES);
     must(!call.out.failed, "str_reserve");
 
@@ -326,8 +332,16 @@ static void measure_calls(const struct world *world, struct figures *figures) {
     figures->write_chain = measure(world, &call);
     call.chain = false;
     figures->write_flow = measure(world, &call);
+    call.flow = flow;
+    uint64_t first = allocations;
+    (void)measure(world, &call); /* the first of each kind makes its place */
+    before += allocations - first;
+    figures->count_write_flow = measure(world, &call);
+    call.write = false;
+    figures->count_flow = measure(world, &call);
     figures->allocations = allocations - before;
     publisher_return(world->publisher, borrow);
+    flow_free(flow);
     str_deinit(&call.out);
 }
 
@@ -380,6 +394,7 @@ static struct figures measure_all(unsigned agents) {
     figures.rollout_flow = rollout.resolve_flow;
     figures.rollout_chain = rollout.resolve_chain;
     figures.rollout_write_flow = rollout.write_flow;
+    figures.rollout_count_flow = rollout.count_flow;
     figures.audience_flow = audience.resolve_flow;
     figures.audience_chain = audience.resolve_chain;
     figures.allocations += rollout.allocations + audience.allocations;
@@ -395,10 +410,13 @@ static void print_json(const struct figures *figures, size_t count) {
         printf("%s{\"agents\":%u,\"resolve_flow_ns\":%.1f,\"resolve_chain_ns\":%.1f,\"write_flow_ns\":%.1f,"
                "\"write_chain_ns\":%.1f,\"peer_load_ns\":%.1f,\"peer_copy_ns\":%.1f,\"allocations\":%" PRIu64
                ",\"deploy_us\":%.1f,\"memory_ratio\":%.2f,\"rollout_flow_ns\":%.1f,\"rollout_chain_ns\":%.1f,"
-               "\"rollout_write_flow_ns\":%.1f,\"audience_flow_ns\":%.1f,\"audience_chain_ns\":%.1f}",
+               "\"rollout_write_flow_ns\":%.1f,\"audience_flow_ns\":%.1f,\"audience_chain_ns\":%.1f,\"count_flow_ns\":%"
+               ".1f,"
+               "\"count_write_flow_ns\":%.1f,\"rollout_count_flow_ns\":%.1f}",
                i ? "," : "", f->agents, f->resolve_flow, f->resolve_chain, f->write_flow, f->write_chain, f->load,
                f->copy, f->allocations, f->deploy_us, f->memory_ratio, f->rollout_flow, f->rollout_chain,
-               f->rollout_write_flow, f->audience_flow, f->audience_chain);
+               f->rollout_write_flow, f->audience_flow, f->audience_chain, f->count_flow, f->count_write_flow,
+               f->rollout_count_flow);
     }
     printf("]\n");
 }

@@ -9,6 +9,8 @@
 
 #define AFTER_WAIT_US (2 * 1000000)
 #define IDEMPOTENCY_KEY_MAX 255
+#define SWEEP_TICKS 60
+#define METRICS_PATH "/metrics"
 
 static int start_hub(struct api *api, struct err *err) {
     const struct hub_options options = {
@@ -56,8 +58,11 @@ void api_limit_keys(struct api *api, unsigned requests_per_key) {
 void api_tick(struct api *api) {
     struct err err = ERR_INIT;
     int r = live_catch_up(api->options.ops->live, &err);
-    if (r < 0 && r != -ERR_STORE_UNAVAILABLE) log_err(api->options.ops->log, LOG_SNAPSHOT_STALE, &err);
+    bool stale = r < 0 && r != -ERR_STORE_UNAVAILABLE;
+    if (stale) log_err(api->options.ops->log, LOG_SNAPSHOT_STALE, &err);
+    atomic_store_explicit(&api->stale, stale, memory_order_relaxed);
     hub_tick(api->hub);
+    if (++api->ticks % SWEEP_TICKS == 0) metrics_sweep(api);
 }
 
 void api_drain(struct api *api) {
@@ -113,17 +118,18 @@ static void answer_text(struct http_response *response, const char *json) {
     answer_json(response, 200, &body);
 }
 
+static bool is_read(const struct http_request *request, const char *path) {
+    const char *method = http_method(request);
+    return !strcmp(http_path(request), path) && (!strcmp(method, "GET") || !strcmp(method, "HEAD"));
+}
+
 static bool answer_outside(struct api *api, struct http_request *request, struct http_response *response) {
-    const char *path = http_path(request), *method = http_method(request);
-    if (strcmp(method, "GET") && strcmp(method, "HEAD")) return false;
-    if (!strcmp(path, "/healthz")) {
+    if (is_read(request, "/healthz")) {
         answer_text(response, "{\"status\":\"ok\"}");
-    } else if (!strcmp(path, "/readyz")) {
+    } else if (is_read(request, "/readyz")) {
         answer_ready(api, request, response);
-    } else if (!strcmp(path, "/openapi.json")) {
+    } else if (is_read(request, "/openapi.json")) {
         answer_text(response, api->openapi.data);
-    } else if (!strcmp(path, "/metrics")) {
-        metrics_answer(api, response);
     } else {
         return false;
     }
@@ -208,6 +214,7 @@ static enum http_verdict answer_on_worker(struct api *api, const struct route *r
 static enum http_verdict fast(void *ctx, struct http_request *request, struct http_response *response) {
     struct api *api = ctx;
     if (resolve_quickly(api, request, response) || answer_outside(api, request, response)) return HTTP_ANSWER;
+    if (is_read(request, METRICS_PATH)) return metrics_answer(api, true, request, response);
 
     struct err err = ERR_INIT;
     struct route route;
@@ -317,6 +324,10 @@ static void answer_on_control(struct api *api, const struct route *route, const 
 
 static void control(void *ctx, struct http_request *request, struct http_response *response) {
     struct api *api = ctx;
+    if (is_read(request, METRICS_PATH)) {
+        (void)metrics_answer(api, false, request, response);
+        return;
+    }
     struct err err = ERR_INIT;
     struct route route;
     const char *allow;

@@ -9,6 +9,7 @@
 #include "api/flow.h"
 #include "http/http.h"
 #include "ops/ops.h"
+#include "ops/watch.h"
 
 struct api;
 struct intake;
@@ -35,8 +36,12 @@ struct api_options {
     void (*standing)(void *ctx,
                      struct api_standing *ret); /* any thread; NULL: the store is open and there is no file */
     void *standing_ctx;
+    /* Any thread; NULL: there is no controller. */
+    void (*controller)(void *ctx, struct controller_stats *ret);
+    int (*rollouts)(void *ctx, each_rollout *each, void *each_ctx);
+    void *controller_ctx;
     struct intake *intake; /* of outcomes; NULL: none are taken */
-    struct flow *flow;     /* is told of decisions under rollouts, in seconds of clock_monotonic_coarse() */
+    struct flow *flow;     /* counts decisions; in seconds of clock_monotonic_coarse() */
     size_t body_limit;     /* of a body that was compressed, expanded; 0 = none */
     unsigned waiters;      /* requests that may wait for a position at once: they keep control threads busy */
 };
@@ -50,7 +55,7 @@ struct http_handler api_handler(struct api *api);
 void api_serve(struct api *api, const struct http_server *server);
 /* A new limit in force. Any thread. */
 void api_limit_keys(struct api *api, unsigned requests_per_key);
-/* Once a second, from one thread: silent streams get their comment; a snapshot that is behind is tried again. */
+/* Once a second, from one thread: silent streams get their comment; a snapshot that is behind is tried again; what is counted of versions long gone is let go. */
 void api_tick(struct api *api);
 /* Begins the end: /readyz answers 503 and streams are ended. */
 void api_drain(struct api *api);

@@ -22,6 +22,8 @@ struct api {
     _Atomic bool draining;
     _Atomic uint64_t answers[OP_COUNT_][STATUS_CLASSES];
     _Atomic uint64_t refused_keys, over_quota;
+    _Atomic bool stale;                                    /* a change is kept but not served */
+    unsigned ticks;                                        /* api_tick()'s */
     _Atomic unsigned waiting;                              /* requests that wait for a position */
     _Atomic uint64_t outcome_faults[OUTCOME_FAULT_COUNT_]; /* of batches that were refused */
 };
@@ -112,6 +114,28 @@ int outcomes_answer(struct api *api, const struct principal *principal, struct h
                     struct op_call *call, struct http_response *response, struct err *err) MUST_CHECK;
 
 struct api_standing standing_of(const struct api *api);
-void metrics_answer(struct api *api, struct http_response *response);
+
+/* ---- /metrics (metrics.c) ---- */
+
+/* Without a key what names nobody; with one also the series of agents. On a worker HTTP_CONTROL when they are many. */
+enum http_verdict metrics_answer(struct api *api, bool on_worker, struct http_request *request,
+                                 struct http_response *response);
+/* Families that are more than one number, from the table. */
+enum metric_family {
+#define FAMILY(id, ...) FAMILY_##id,
+#define NAMED(id, ...) FAMILY_##id,
+#include "api/metrics.def"
+    FAMILY_COUNT_
+};
+/* Appends HELP and TYPE of the family; answers its name. */
+const char *metrics_family(enum metric_family family, struct str *out);
+void metrics_label(struct str *out, const char *value); /* quoted and escaped */
+void metrics_number(struct str *out, double value);     /* and the end of the line */
+
+/* The series that name agents, of environments that the principal sees (metrics_agents.c). NO_MEMORY. */
+int metrics_agents(struct api *api, const struct principal *principal, struct str *out) MUST_CHECK;
+size_t metrics_agents_size(struct api *api); /* lines, about */
+/* Lets series of versions go that have been gone for long. Once in a while. */
+void metrics_sweep(struct api *api);
 
 #endif

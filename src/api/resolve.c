@@ -56,13 +56,6 @@ static struct resolve_question question_of(struct api *api, const struct asked *
     return question;
 }
 
-/* Explaining is looking, not using. */
-static void note_decision(struct api *api, const struct asked *asked, const struct decision *decision) {
-    if (!decision->rollout || asked->explain) return;
-    int64_t second = clock_monotonic_coarse(api->options.ops->clock) / 1000000;
-    flow_note(api->options.flow, decision->rollout->seq, decision->candidate, second);
-}
-
 static int resolve_now(struct api *api, const struct asked *asked, const struct principal *principal,
                        const struct snapshot *snapshot, struct http_request *request, struct http_response *response,
                        struct err *err) {
@@ -73,15 +66,15 @@ static int resolve_now(struct api *api, const struct asked *asked, const struct 
     r = resolve(snapshot, &question, &decision);
     if (r > 0) return resolve_missing(r, asked->agent, question.environment, err);
 
-    note_decision(api, asked, &decision);
     response->status = 200;
     response->content_type = "application/json";
     const char *etag = add_headers(request, response, &decision);
-    if (!asked->explain && request_has(request, etag)) {
+    if (asked->explain || !request_has(request, etag))
+        ops_write_decision(&decision, &question, asked->explain, &response->body);
+    else
         response->status = 304;
-        return 0;
-    }
-    ops_write_decision(&decision, &question, asked->explain, &response->body);
+    /* Explaining is looking, not using. What it reads is at hand now. */
+    if (!asked->explain) flow_count(api->options.flow, &decision);
     return response->body.failed ? err_no_memory(err) : 0;
 }
 

@@ -42,6 +42,13 @@ struct orphans {
     size_t count;
 };
 
+/* What can be seen of open rollouts, as of the last look. */
+struct shown {
+    struct arena arena;
+    struct watched_rollout *items;
+    size_t count;
+};
+
 struct controller {
     struct controller_options options;
     struct principal principal;
@@ -58,7 +65,15 @@ struct controller {
     pthread_cond_t wake;
     bool stopping, woken;
     struct controller_stats stats;
+
+    pthread_mutex_t shown_lock; /* for what follows */
+    struct shown shown;
 };
+
+static void shown_deinit(struct shown *shown) {
+    arena_deinit(&shown->arena);
+    free(shown->items);
+}
 
 /* ---- what is tracked ---- */
 
@@ -365,9 +380,17 @@ static int call_verdict(struct controller *controller, json_t *params, struct er
     return r;
 }
 
+static void count_move(struct controller_stats *counted, enum rollout_action action) {
+    counted->moved++;
+    counted->advanced += action == ROLLOUT_ADVANCE;
+    counted->promoted += action == ROLLOUT_PROMOTE;
+    counted->held += action == ROLLOUT_HOLD;
+    counted->rolled_back += action == ROLLOUT_ROLL_BACK;
+}
+
 static void tell_moved(struct controller *controller, const struct tracked *tracked,
                        const struct rollout_ruling *ruling, const char *words) {
-    controller->counted.moved++;
+    count_move(&controller->counted, ruling->action);
     log_write(controller->options.ops->log, LOG_ROLLOUT_MOVED, words, "rollout", tracked->rollout.id, "agent",
               tracked->rollout.agent, "environment", tracked->rollout.environment, "action",
               rollout_action_name(ruling->action), "reason", rollout_reason_name(ruling->reason), NULL);
@@ -406,6 +429,69 @@ static int look_at(struct controller *controller, struct tracked *tracked, int64
     return r < 0 ? r : act(controller, tracked, &facts, &ruling, evidence, err);
 }
 
+/* ---- what can be seen ---- */
+
+static void show_verdict(struct arena *arena, const struct tracked *tracked, struct watched_rollout *ret) {
+    const struct rollout_plan *plan = &tracked->plan;
+    const struct verdict *verdict = &tracked->verdict;
+    ret->judged = true;
+    ret->units = verdict->units;
+    ret->step_units = verdict->step_units;
+    ret->harm_log = verdict->harm_log;
+    ret->harm_enough = log(1 / plan->alpha);
+    ret->split_log = verdict->split_log;
+    ret->split_enough = log(1 / plan->alpha_srm);
+    ret->go_on_enough = log(1 / plan->beta);
+    for (size_t i = 0; i < verdict->metric_count; i++) {
+        const char *name = arena_strdup(arena, plan->metrics[i].name);
+        if (!name) return;
+        ret->metrics[i].name = name;
+        ret->metrics[i].harm_log = verdict->metrics[i].harm_log;
+        ret->metrics[i].go_on_log = verdict->metrics[i].go_on_log;
+        ret->metric_count = i + 1;
+    }
+}
+
+/* False: no memory. */
+static bool show_one(struct arena *arena, const struct tracked *tracked, struct watched_rollout *ret) {
+    const struct rollout *rollout = &tracked->rollout;
+    *ret = (struct watched_rollout){
+        .id = arena_strdup(arena, rollout->id),
+        .agent = arena_strdup(arena, rollout->agent),
+        .environment = arena_strdup(arena, rollout->environment),
+        .stable = rollout->stable,
+        .candidate = rollout->candidate,
+        .state = rollout->state,
+        .step = rollout->step,
+        .steps = (unsigned)tracked->plan.step_count,
+        .share = rollout->share,
+    };
+    if (tracked->usable && tracked->has_verdict) show_verdict(arena, tracked, ret);
+    return ret->id && ret->agent && ret->environment;
+}
+
+/* What memory does not reach for is not seen until the next look. */
+static void show_all(struct controller *controller) {
+    struct shown shown = {0}, before;
+    if (controller->count) shown.items = malloc(controller->count * sizeof(*shown.items));
+    for (size_t i = 0; shown.items && i < controller->count; i++)
+        shown.count += show_one(&shown.arena, controller->tracked[i], &shown.items[shown.count]);
+    pthread_mutex_lock(&controller->shown_lock);
+    before = controller->shown;
+    controller->shown = shown;
+    pthread_mutex_unlock(&controller->shown_lock);
+    shown_deinit(&before);
+}
+
+int controller_each(struct controller *controller, each_rollout *each, void *ctx) {
+    int r = 0;
+    pthread_mutex_lock(&controller->shown_lock);
+    for (size_t i = 0; r == 0 && i < controller->shown.count; i++)
+        r = each(ctx, &controller->shown.items[i]);
+    pthread_mutex_unlock(&controller->shown_lock);
+    return r;
+}
+
 /* ---- a look ---- */
 
 static void look_at_all(struct controller *controller, int64_t now) {
@@ -426,6 +512,7 @@ int controller_look(struct controller *controller, struct err *err) {
     if (r == 0) r = source->tick(source->ctx, now, take_evidence, controller, err);
     if (r == 0) r = close_orphans(controller, err);
     if (r == 0) look_at_all(controller, now);
+    show_all(controller);
     controller->counted.looks++;
     controller->counted.rollouts = controller->count;
     controller->counted.look_us = (uint64_t)(clock_monotonic(clock) - from);
@@ -443,6 +530,7 @@ int controller_new(const struct controller_options *options, struct controller *
     controller->options = *options;
     controller->principal = principal_controller();
     pthread_mutex_init(&controller->lock, NULL);
+    pthread_mutex_init(&controller->shown_lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -504,8 +592,10 @@ struct controller *controller_free(struct controller *controller) {
     for (size_t i = 0; i < controller->count; i++)
         tracked_free(controller->tracked[i]);
     free(controller->tracked);
+    shown_deinit(&controller->shown);
     pthread_cond_destroy(&controller->wake);
     pthread_mutex_destroy(&controller->lock);
+    pthread_mutex_destroy(&controller->shown_lock);
     free(controller);
     return NULL;
 }

@@ -15,6 +15,7 @@
 
 #include "controller/decide.h"
 #include "ops/ops.h"
+#include "ops/watch.h"
 
 /* One rollout's evidence as of a tick. */
 struct evidence_seen {
@@ -53,11 +54,8 @@ void controller_wake(struct controller *controller);
 int controller_look(struct controller *controller, struct err *err) MUST_CHECK;
 
 /* Any thread. */
-struct controller_stats {
-    uint64_t looks, judged, moved, refused,
-        failed;                 /* refused: somebody else moved it first, or a person's word stood against it */
-    uint64_t rollouts, look_us; /* open now; how long the last look took */
-};
 void controller_stats(struct controller *controller, struct controller_stats *ret);
+/* Open rollouts as of the last look. Any thread; the controller waits meanwhile. */
+int controller_each(struct controller *controller, each_rollout *each, void *ctx) MUST_CHECK;
 
 #endif

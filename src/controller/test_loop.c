@@ -178,6 +178,51 @@ static struct controller_stats stats(void) {
 
 /* ---- stories ---- */
 
+struct seen {
+    size_t count;
+    char text[200];
+};
+
+static int see(void *ctx, const struct watched_rollout *rollout) {
+    struct seen *seen = ctx;
+    seen->count++;
+    snprintf(seen->text, sizeof(seen->text), "%s/%s %d to %d, %s at step %u of %u, %d", rollout->agent,
+             rollout->environment, (int)rollout->stable, (int)rollout->candidate, rollout_state_name(rollout->state),
+             rollout->step, rollout->steps, rollout->share);
+    if (!rollout->judged) return 0;
+    assert_string_equal(rollout->metrics[0].name, "error");
+    bool enough = rollout->metrics[0].go_on_log >= rollout->go_on_enough;
+    snprintf(seen->text + strlen(seen->text), 60, "; %d units, %s", (int)rollout->units,
+             enough ? "enough" : "not enough");
+    return 0;
+}
+
+static void expect_seen(const char *expected) {
+    struct seen seen = {0};
+    assert_int_equal(controller_each(controller, see, &seen), 0);
+    assert_int_equal(seen.count, *expected != 0);
+    assert_string_equal(seen.text, expected);
+}
+
+static void test_what_can_be_seen(void **state) {
+    struct kept *of = start("");
+    expect_seen("support/staging 1 to 2, running at step 0 of 2, 20000; 0 units, not enough");
+    outcomes(of, 30, 20, 60);
+    look();
+    expect_seen("support/staging 1 to 2, running at step 0 of 2, 20000; 30 units, not enough");
+    assert_int_equal(stats().advanced, 0);
+    outcomes(of, 1200, 20, 60);
+    look();
+    look();
+    expect_seen("support/staging 1 to 2, running at step 1 of 2, 50000; 1230 units, not enough");
+    assert_true(stats().advanced == 1 && stats().moved == 1);
+    outcomes(of, 600, 50, 2);
+    look();
+    look();
+    expect_seen("");
+    assert_true(stats().rolled_back == 1 && stats().moved == 2);
+}
+
 static void test_a_good_candidate_is_promoted(void **state) {
     struct kept *of = start("");
     outcomes(of, 1200, 20, 60);
@@ -403,6 +448,7 @@ static void test_a_thousand_rollouts(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(test_what_can_be_seen),
         TEST(test_a_good_candidate_is_promoted),
         TEST(test_harm_is_rolled_back_and_held),
         TEST(test_the_journal_replays),

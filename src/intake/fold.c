@@ -136,6 +136,10 @@ int fold_new(const struct judge *judge, struct fold **ret) {
     return 0;
 }
 
+void fold_count_into(struct fold *fold, struct tally *tally) {
+    fold->tally = tally;
+}
+
 struct fold *fold_free(struct fold *fold) {
     if (!fold) return NULL;
     for (size_t i = 0; i < fold->trial_count; i++)
@@ -271,13 +275,15 @@ struct known_place {
     bool looked_up;
     struct trial *trial; /* NULL: no rollout is open there */
     bool unknown;
-    int64_t place; /* of the minutes */
+    int64_t place;                   /* of the minutes */
+    struct tally_series *counted[3]; /* by arm */
 };
 
 struct applying {
     struct fold *fold;
     struct known_place places[OUTCOME_PLACES_MAX];
     struct minute *minute; /* the one used last */
+    struct tally *tally;   /* NULL: they were counted before */
     struct fold_result *result;
 };
 
@@ -420,6 +426,15 @@ static int apply_late(struct applying *applying, struct trial *trial, const stru
     return applying->fold->judge->add(trial->evidence, &seen);
 }
 
+/* Where no rollout is open, everybody is stable. */
+static void count_besides(const struct applying *applying, struct known_place *known, enum outcome_arm arm,
+                          const struct outcome *outcome) {
+    if (!applying->tally) return;
+    if (!known->trial && !outcome->place.rollout.len) arm = ARM_STABLE;
+    if (!known->counted[arm]) known->counted[arm] = tally_find(applying->tally, &outcome->place, arm);
+    tally_add(known->counted[arm], outcome);
+}
+
 /* Whether the bucket chose what the outcome is about; the arm when it did. */
 static bool is_evidence(struct applying *applying, struct trial *trial, const struct stage *stage,
                         const struct outcome *outcome, enum outcome_arm *ret) {
@@ -467,27 +482,38 @@ static int apply_outcome(struct applying *applying, const struct outcome *outcom
     applying->result->unknown += known->unknown || (outcome->place.rollout.len && !known->trial);
     if (known->unknown) return 0;
     int r = known->trial ? apply_to_trial(applying, known->trial, outcome, &arm) : 0;
-    return r < 0 ? r : count_minute(applying, known, arm, outcome);
+    if (r == 0) r = count_minute(applying, known, arm, outcome);
+    if (r == 0) count_besides(applying, known, arm, outcome);
+    return r;
 }
 
-static int apply_batch(struct fold *fold, struct unpack *from, struct fold_result *result, struct err *err) {
-    struct applying applying = {.fold = fold, .result = result};
+static int apply_outcomes(struct applying *applying, struct slice bytes, struct err *err) {
     struct outcome_pack pack;
     struct outcome outcome;
     pack.place_count = pack.name_count = 0;
     pack.at = 0;
+    int r;
+    while ((r = outcome_unpack(&pack, &bytes, &outcome)) == 1) {
+        r = apply_outcome(applying, &outcome);
+        if (r < 0) return err_no_memory(err);
+    }
+    return r < 0 ? corrupt(err) : 0;
+}
+
+static int apply_batch(struct fold *fold, struct unpack *from, struct tally *tally, struct fold_result *result,
+                       struct err *err) {
+    struct applying applying = {.fold = fold, .tally = tally, .result = result};
+
     uint64_t places = unpack_count(from);
     if (places > OUTCOME_PLACES_MAX || places > (uint64_t)(from->end - from->p)) return corrupt(err);
     for (size_t i = 0; i < places; i++)
         applying.places[i].unknown = *from->p++ != 0;
     struct slice bytes = unpack_text(from);
     if (from->failed) return corrupt(err);
-    int r;
-    while ((r = outcome_unpack(&pack, &bytes, &outcome)) == 1) {
-        r = apply_outcome(&applying, &outcome);
-        if (r < 0) return err_no_memory(err);
-    }
-    return r < 0 ? corrupt(err) : 0;
+    if (tally) tally_begin(tally);
+    int r = apply_outcomes(&applying, bytes, err);
+    if (tally) tally_end(tally);
+    return r;
 }
 
 int fold_apply(struct fold *fold, struct slice records, struct fold_result *results, struct err *err) {
@@ -498,7 +524,7 @@ int fold_apply(struct fold *fold, struct slice records, struct fold_result *resu
         struct fold_result *result = results ? &results[i] : &spare;
         switch ((enum record)unpack_count(&from)) {
         case RECORD_BATCH:
-            r = apply_batch(fold, &from, result, err);
+            r = apply_batch(fold, &from, results ? fold->tally : NULL, result, err);
             break;
         case RECORD_OPEN:
             r = apply_open(fold, &from, err);

@@ -11,6 +11,7 @@
 
 #include "intake/judge.h"
 #include "intake/outcome.h"
+#include "intake/tally.h"
 #include "store/outcomes.h"
 
 #define FOLD_FAILURES 1000
@@ -21,6 +22,8 @@ struct fold;
 
 int fold_new(const struct judge *judge, struct fold **ret) MUST_CHECK;
 struct fold *fold_free(struct fold *fold);
+/* Where outcomes are counted besides, when they are applied for the first time: with `results`. NULL: nowhere. */
+void fold_count_into(struct fold *fold, struct tally *tally);
 
 /* ---- records: what a row of the log is made of ---- */
 

@@ -104,6 +104,7 @@ struct fold {
     struct trial **trials; /* in order of id; closed ones stay until the next checkpoint */
     size_t trial_count, trial_capacity;
     struct minute_table minutes;
+    struct tally *tally; /* borrowed; or NULL */
 };
 
 /* The open rollout of that id, or NULL. */

@@ -69,8 +69,9 @@ struct intake {
 
     /* the writer's */
     struct fold *fold; /* NULL: to be read from the store */
-    int64_t log;       /* the last row */
-    size_t log_bytes;  /* since the last checkpoint */
+    struct tally *tally;
+    int64_t log;      /* the last row */
+    size_t log_bytes; /* since the last checkpoint */
     int64_t checkpoint_at, retry_at;
     struct cached cache[CACHE_SLOTS];
     struct str row, packed;
@@ -334,6 +335,7 @@ static int replay(struct intake *intake, struct store_tx *tx, struct err *err) {
 static int read_all(void *arg, struct store_tx *tx, struct err *err) {
     struct intake *intake = arg;
     if (fold_new(intake->options.judge, &intake->fold) < 0) return err_no_memory(err);
+    fold_count_into(intake->fold, intake->tally);
     int r = fold_load(intake->fold, tx, &intake->log, err);
     intake->log_bytes = 0;
     return r < 0 ? r : replay(intake, tx, err);
@@ -549,6 +551,11 @@ int intake_new(const struct intake_options *options, struct intake **ret, struct
     if (!options->checkpoint_bytes) intake->options.checkpoint_bytes = LOG_BYTES_DEFAULT;
     if (!options->checkpoint_us) intake->options.checkpoint_us = AGE_DEFAULT;
     init_sync(intake);
+    int r = tally_new(&intake->tally, err);
+    if (r < 0) {
+        (void)intake_free(intake);
+        return r;
+    }
     int errnum = pthread_create(&intake->thread, NULL, write_outcomes, intake);
     intake->started = errnum == 0;
     if (errnum) {
@@ -574,6 +581,7 @@ struct intake *intake_free(struct intake *intake) {
     if (intake->started) pthread_join(intake->thread, NULL);
     last_checkpoint(intake);
     distrust(intake);
+    tally_free(intake->tally);
     str_deinit(&intake->row);
     str_deinit(&intake->packed);
     pthread_cond_destroy(&intake->work);
@@ -581,6 +589,10 @@ struct intake *intake_free(struct intake *intake) {
     pthread_mutex_destroy(&intake->known_mutex);
     free(intake);
     return NULL;
+}
+
+struct tally *intake_tally(const struct intake *intake) {
+    return intake->tally;
 }
 
 void intake_stats(const struct intake *intake, struct intake_stats *ret) {

@@ -67,5 +67,7 @@ struct intake_stats {
     uint64_t waiting, queue, log_bytes, rollouts;
 };
 void intake_stats(const struct intake *intake, struct intake_stats *ret);
+/* What it took since the process began, by arm. */
+struct tally *intake_tally(const struct intake *intake);
 
 #endif

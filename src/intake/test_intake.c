@@ -370,6 +370,41 @@ static void test_the_server_chooses_the_arm(void **state) {
     str_deinit(&items);
 }
 
+static int show_arm(void *ctx, const struct tally_series *series) {
+    static const char *const arms[] = {"none", "stable", "candidate"};
+    str_printf(ctx, "%s@%lld %s %llu+%llu; ", series->agent, (long long)series->version, arms[series->arm],
+               (unsigned long long)series->ok, (unsigned long long)series->failed);
+    return 0;
+}
+
+static void assert_arms(struct world *world, const char *expected) {
+    struct str text = STR_INIT;
+    assert_int_equal(tally_each(intake_tally(world->intake), show_arm, &text), 0);
+    assert_string_equal(text.data ? text.data : "", expected);
+    str_deinit(&text);
+}
+
+/* As the metrics show them: each when it is taken, and not again when the log is read. */
+static void test_arms_are_counted_once(void **state) {
+    struct world *world = *state;
+    struct str items = STR_INIT;
+    add_item(&items, 60000, 1, OK);
+    sent(world, "a", 1, items.data);
+    open_rollout(world, NOW - 9000 * SECOND);
+    add_item(&items, 24999, 2, FAILED);                        /* candidate */
+    add_item(&items, 100, 1, OK);                              /* saw the other version */
+    add_item(&items, 60000, 1, OK ",\"rollout\":\"r-other\""); /* not open */
+    add_item(&items, 60000, 7, OK);                            /* no such version */
+    sent(world, "a", 2, items.data);
+    assert_true(sent(world, "a", 2, items.data).duplicate);
+    assert_arms(world, "support@1 none 2+0; support@1 stable 2+0; support@2 candidate 0+1; ");
+    kill_and_start(world);
+    assert_arms(world, "");
+    sent(world, "a", 3, items.data);
+    assert_arms(world, "support@1 none 2+0; support@1 stable 1+0; support@2 candidate 0+1; ");
+    str_deinit(&items);
+}
+
 static void test_shares_of_their_time(void **state) {
     struct world *world = *state;
     struct str items = STR_INIT;
@@ -605,6 +640,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_each_batch_counts_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_gap_given_up_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_server_chooses_the_arm, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_arms_are_counted_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shares_of_their_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scores, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_versions_are_said, setup, teardown),

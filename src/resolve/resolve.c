@@ -134,6 +134,7 @@ int resolve(const struct snapshot *snapshot, const struct resolve_question *ques
         return outcome_of_nothing(snapshot, question);
     /* One by one: a struct of this size is zeroed by a string instruction, which costs as much as the lookup. */
     ret->entry = served.entry;
+    ret->ref = served.ref;
     ret->version = served.version;
     ret->head = &served.entry->head;
     ret->override = NULL;

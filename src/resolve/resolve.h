@@ -47,6 +47,7 @@ struct decision {
     enum resolve_reason reason;
     bool candidate; /* the arm */
     bool hashed;    /* `hash` is there: of the unit, by the entry's salt */
+    uint64_t ref;   /* a hash of agent and environment, the same as long as the process lives */
     uint32_t hash[UNIT_SEEDS];
 };
 

@@ -106,40 +106,38 @@ static void write_settings_page(FILE *out) {
 #define METRIC(name, type, help, advice, value)                                                                        \
     _Static_assert(sizeof(help) > 1 && sizeof(advice) > 1, name " says what it means and what to do");
 #define LIMIT(setting, limit, refused, help, advice) METRIC(setting, , help, advice, )
+#define FAMILY(id, name, type, labels, help, advice) METRIC(name, , help, advice, )
+#define NAMED FAMILY
 #include "api/metrics.def"
-#undef LIMIT
-#undef METRIC
 
 struct metric_row {
     const char *name, *type, *help, *advice;
+    bool named;
 };
 
 static const struct metric_row metric_rows[] = {
-#define METRIC(name, type, help, advice, value) {name, type, help, advice},
+#define METRIC(name, type, help, advice, value) {name, type, help, advice, false},
 #define LIMIT(setting, limit, refused, help, advice)                                                                   \
-    {"serin_limit_refused_total{name=\"" setting "\"}", "counter", help, advice},
+    {"serin_limit_refused_total{name=\"" setting "\"}", "counter", help, advice, false},
+#define FAMILY(id, name, type, labels, help, advice) {name "{" labels "}", type, help, advice, false},
+#define NAMED(id, name, type, labels, help, advice) {name "{" labels "}", type, help, advice, true},
 #include "api/metrics.def"
-#undef LIMIT
-#undef METRIC
-    {"serin_limit{name}", "gauge", "Limits in force, named as their settings; 0 = none",
-     "Another number than the setting: `files_short` in the log, or a restart is due"},
-    {"serin_answers_total{operation,status}", "counter", "Answers by operation and class of status",
-     "`5xx` rises: `request_failed` in the log says why. `4xx` rises: the operation says which clients to look at; for "
-     "those on the store, `request_refused` at log_level debug says why"},
-    {"serin_outcome_faults_total{code}", "counter", "Faults in batches of outcomes that were refused, by code",
-     "Rises: a client sends what is wrong in the way that the code says; each answer named the places. Its outcomes "
-     "are not "
-     "counted until it is mended"},
-    {"serin_build_info{version}", "gauge", "The running version", "Another version than the one installed: restart"},
 };
 
-static void write_metrics_page(FILE *out) {
-    fprintf(out, "# Metrics\n\n`GET /metrics`, in the Prometheus text format.\n\n"
-                 "| metric | type | meaning | when it looks strange |\n|---|---|---|---|\n");
+static void write_metric_rows(FILE *out, bool named) {
+    fprintf(out, "| metric | type | meaning | when it looks strange |\n|---|---|---|---|\n");
     for (size_t i = 0; i < ARRAY_LEN(metric_rows); i++) {
         const struct metric_row *row = &metric_rows[i];
-        fprintf(out, "| `%s` | %s | %s | %s |\n", row->name, row->type, row->help, row->advice);
+        if (row->named == named)
+            fprintf(out, "| `%s` | %s | %s | %s |\n", row->name, row->type, row->help, row->advice);
     }
+}
+
+static void write_metrics_page(FILE *out) {
+    fprintf(out, "# Metrics\n\n`GET /metrics`, in the Prometheus text format. Without a key:\n\n");
+    write_metric_rows(out, false);
+    fprintf(out, "\nBesides, with a key of the role viewer or above, for the environments that it sees:\n\n");
+    write_metric_rows(out, true);
 }
 
 static void write_reasons(FILE *out) {

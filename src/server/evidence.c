@@ -197,6 +197,7 @@ static int end_tick(void *ctx, int64_t now, int (*each)(void *each_ctx, const st
     struct tick tick = {.keeper = keeper, .now = now, .each = each, .ctx = each_ctx};
     tick.second = clock_monotonic_coarse(keeper->options.clock) / SECOND;
     pthread_mutex_lock(&keeper->lock);
+    if (keeper->count) flow_look(keeper->options.flow, tick.second);
     int r = has_rollouts(keeper) ? intake_tick(keeper->options.intake, now, show, &tick, err) : 0;
     pthread_mutex_unlock(&keeper->lock);
     return r;

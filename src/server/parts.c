@@ -185,6 +185,16 @@ static void standing(void *ctx, struct api_standing *ret) {
     ret->webhooks.failing = told.failing;
 }
 
+static void controller_now(void *ctx, struct controller_stats *ret) {
+    const struct parts *parts = ctx;
+    controller_stats(parts->controller, ret);
+}
+
+static int rollouts_now(void *ctx, each_rollout *each, void *each_ctx) {
+    const struct parts *parts = ctx;
+    return controller_each(parts->controller, each, each_ctx);
+}
+
 static int make_evidence(struct parts *parts, struct err *err) {
     struct intake_options intake = {.store = parts->store,
                                     .clock = &clock_system,
@@ -242,6 +252,9 @@ static int make_api(struct parts *parts, struct err *err) {
         .requests_per_key = (unsigned)config_int(parts->config, SETTING_REQUESTS_PER_KEY),
         .standing = standing,
         .standing_ctx = parts,
+        .controller = controller_now,
+        .rollouts = rollouts_now,
+        .controller_ctx = parts,
         .waiters = (unsigned)(config_int(parts->config, SETTING_CONTROL_THREADS) + 1) / 2,
         .stream_keepalive_s = (unsigned)config_int(parts->config, SETTING_STREAM_KEEPALIVE),
     };

@@ -39,6 +39,7 @@ bool snapshot_look(const struct snapshot *snapshot, struct slice environment, st
     ret->version = record->mark ? NULL : record->extra;
     ret->beside = record->mark ? record->extra : NULL;
     ret->has_overrides = record->mark & MARK_OVERRIDES;
+    ret->ref = hash;
     return true;
 }
 
