@@ -14,13 +14,17 @@
 struct api;
 struct intake;
 
-/* How this server stands with its store, its snapshot file and the servers of guards. */
+/* How this server stands with its store, its snapshot file, the servers of guards and those whom it tells. */
 struct api_standing {
     bool store_open;
     struct err store_err; /* why it is not */
     struct position file; /* what the file holds; epoch 0: nothing yet */
     uint64_t file_failures;
     uint64_t guard_queries, guard_failures; /* sent to servers of guards; of these without a usable answer */
+    struct {
+        uint64_t delivered, failed; /* messages taken, attempts that were not */
+        uint64_t failing;           /* webhooks that fail or are disabled */
+    } webhooks;
 };
 
 struct api_options {

@@ -3,6 +3,7 @@
 #include "api/api_impl.h"
 #include "intake/outcome.h"
 #include "model/names.h"
+#include "model/webhook.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -100,6 +101,20 @@ static void write_list_of(struct jw *jw, const char *schema, int64_t max) {
     write_list_length(jw, max);
 }
 
+static void write_events(struct jw *jw) {
+    write_type(jw, "array");
+    jw_object(jw, "items");
+    write_type(jw, "string");
+    jw_array(jw, "enum");
+    jw_text(jw, NULL, "*");
+    for (int event = 0; event < EVENT_COUNT_; event++)
+        jw_text(jw, NULL, rollout_event_type((enum rollout_event)event));
+    jw_end_array(jw);
+    jw_end_object(jw);
+    write_list_length(jw, EVENT_COUNT_);
+    jw_bool(jw, "uniqueItems", true);
+}
+
 static void write_moves(struct jw *jw) {
     write_type(jw, "array");
     jw_object(jw, "items");
@@ -144,6 +159,9 @@ static void write_param_schema(struct jw *jw, const struct op_param *param) {
         break;
     case PARAM_MOVES:
         write_moves(jw);
+        break;
+    case PARAM_EVENTS:
+        write_events(jw);
         break;
     case PARAM_ROLE:
         write_roles(jw);

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <string.h>
@@ -52,6 +53,12 @@ int sha256_sum_end(struct sha256_sum *sum, struct sha256 *ret) {
 struct sha256_sum *sha256_sum_free(struct sha256_sum *sum) {
     EVP_MD_CTX_free(ctx_of(sum));
     return NULL;
+}
+
+int hmac_sha256(struct slice key, struct slice message, struct sha256 *ret) {
+    const unsigned char *bytes = (const unsigned char *)message.ptr;
+    if (key.len > INT_MAX) return -ERR_INTERNAL;
+    return HMAC(EVP_sha256(), key.ptr, (int)key.len, bytes, message.len, ret->bytes, NULL) ? 0 : -ERR_NO_MEMORY;
 }
 
 void sha256_text(const struct sha256 *hash, char ret[HASH_TEXT_SIZE]) {

@@ -25,6 +25,8 @@ int sha256_sum_add(struct sha256_sum *sum, struct slice bytes) MUST_CHECK;
 int sha256_sum_end(struct sha256_sum *sum, struct sha256 *ret) MUST_CHECK; /* nothing is added any more */
 struct sha256_sum *sha256_sum_free(struct sha256_sum *sum);
 DEFINE_CLEANUP(struct sha256_sum *, sha256_sum_free)
+/* HMAC-SHA256 (RFC 2104). */
+int hmac_sha256(struct slice key, struct slice message, struct sha256 *ret) MUST_CHECK;
 void sha256_text(const struct sha256 *hash, char ret[HASH_TEXT_SIZE]); /* "sha256:1f2e…" */
 bool sha256_from_text(const char *text, struct sha256 *ret);           /* exactly the form above */
 

@@ -152,8 +152,23 @@ static void test_ed25519_verifies(void **state) {
     }
 }
 
+/* RFC 4231, test cases 2 and 6: a short key, and one longer than a block. */
+static void test_hmac(void **state) {
+    char key[131], text[HASH_TEXT_SIZE];
+    struct sha256 hash;
+    memset(key, 0xaa, sizeof(key));
+    assert_int_equal(hmac_sha256(SLICE_LIT("Jefe"), SLICE_LIT("what do ya want for nothing?"), &hash), 0);
+    sha256_text(&hash, text);
+    assert_string_equal(text, "sha256:5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    struct slice message = SLICE_LIT("Test Using Larger Than Block-Size Key - Hash Key First");
+    assert_int_equal(hmac_sha256((struct slice){key, sizeof(key)}, message, &hash), 0);
+    sha256_text(&hash, text);
+    assert_string_equal(text, "sha256:60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_sha256_bit_by_bit),
         cmocka_unit_test(test_sha256_text_reads_back),

@@ -121,6 +121,7 @@ static void add_member(struct cli *cli, const struct op_param *param, const char
         break;
     case PARAM_KEYS:
     case PARAM_NAMES:
+    case PARAM_EVENTS:
         jw_array(jw, param->name);
         while ((value = args_next(&cli->args, param->name, &index)))
             jw_text(jw, NULL, value);

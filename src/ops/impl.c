@@ -18,6 +18,8 @@ static const struct op_impl impls[OP_COUNT_] = {
     [OP_key_create].prepare = op_key_create_prepare,
     [OP_rollout_failures].prepare = op_rollout_failures_prepare,
     [OP_outcome_sums].prepare = op_outcome_sums_prepare,
+    [OP_webhook_put].prepare = op_webhook_put_prepare,
+    [OP_webhook_rotate].prepare = op_webhook_rotate_prepare,
 };
 /* clang-format on */
 

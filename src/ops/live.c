@@ -162,11 +162,20 @@ static int load_step(void *arg, struct store_tx *tx, struct err *err) {
     return r;
 }
 
+/* Changes of webhooks touch nothing that is served. */
+static bool is_news(const struct live_news *news) {
+    if (news->anew || !news->count) return true;
+    for (size_t i = 0; i < news->count; i++)
+        if (*news->touches[i].agent && *news->touches[i].environment) return true;
+    return false;
+}
+
 static void publish(struct live *live, struct snapshot *snapshot, const struct live_news *news) {
     publisher_publish(live->options.publisher, snapshot_ref(snapshot));
     live->position = snapshot_position(snapshot);
     pthread_cond_broadcast(&live->moved);
     if (live->listener) live->listener(live->listener_ctx, snapshot, news);
+    if (live->options.news && is_news(news)) live->options.news(live->options.news_ctx);
 }
 
 /* *ret stays NULL when there is nothing new. */

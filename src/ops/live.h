@@ -31,6 +31,10 @@ struct live_options {
      * fails nothing is published, and it is tried again. Not for what the first load finds. */
     int (*rollout)(void *ctx, const struct rollout *rollout, struct err *err);
     void *rollout_ctx;
+    /* Is told that something may be new for who reads rollouts or webhooks from the store: after it was published, and with the live part's lock held, so it must not
+     * call back. NULL: nobody. */
+    void (*news)(void *ctx);
+    void *news_ctx;
 };
 
 int live_new(const struct live_options *options, struct live **ret, struct err *err) MUST_CHECK;

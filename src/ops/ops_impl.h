@@ -73,6 +73,8 @@ int op_version_push_prepare(struct op_run *run, struct err *err);
 int op_key_create_prepare(struct op_run *run, struct err *err);
 int op_rollout_failures_prepare(struct op_run *run, struct err *err);
 int op_outcome_sums_prepare(struct op_run *run, struct err *err);
+int op_webhook_put_prepare(struct op_run *run, struct err *err);
+int op_webhook_rotate_prepare(struct op_run *run, struct err *err);
 
 /* Zeroed memory of the run, for plans and rows; NULL sets the error. */
 void *run_alloc(struct op_run *run, size_t size, struct err *err) MUST_CHECK;

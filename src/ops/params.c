@@ -6,6 +6,7 @@
 #include "base/uuid.h"
 #include "model/names.h"
 #include "model/show.h"
+#include "model/webhook.h"
 #include "ops/ops.h"
 
 #include <stdio.h>
@@ -190,6 +191,15 @@ static int check_moves(const struct op_param *param, const json_t *list, struct 
     return 0;
 }
 
+static int check_events(const struct op_param *param, const json_t *list, struct err *err) {
+    char at[64];
+    uint32_t events;
+    if (!json_is_array(list)) return wrong(param, err, NULL);
+    int r = list_length(param, list, EVENT_COUNT_, err);
+    snprintf(at, sizeof(at), "/%s", param->name);
+    return r < 0 ? r : events_read(list, at, &events, err);
+}
+
 static int check_value(const struct op_param *param, const json_t *value, struct err *err) {
     switch (param->type) {
     case PARAM_NUMBER:
@@ -210,6 +220,8 @@ static int check_value(const struct op_param *param, const json_t *value, struct
         return check_names(param, value, err);
     case PARAM_MOVES:
         return check_moves(param, value, err);
+    case PARAM_EVENTS:
+        return check_events(param, value, err);
     case PARAM_LIST:
         return json_is_array(value) ? 0 : wrong(param, err, NULL);
     default:

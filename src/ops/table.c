@@ -100,6 +100,7 @@ const char *param_type_name(enum param_type type) {
         [PARAM_BYTES] = "base64",
         [PARAM_OUTCOMES] = "a list of outcomes",
         [PARAM_SPANS] = "a list of resources with their spans",
+        [PARAM_EVENTS] = "a list of events",
         [PARAM_LABEL] = "1 to 64 visible characters",
     };
     return names[type];

@@ -45,6 +45,7 @@ enum param_type {
     PARAM_BYTES,    /* base64 text of at most OPS_BYTES_MAX bytes */
     PARAM_OUTCOMES, /* list of outcomes (intake/fields.def) */
     PARAM_SPANS,    /* list of OTLP's ResourceSpans */
+    PARAM_EVENTS,   /* list of events of rollouts (model/events.def) */
     PARAM_LABEL,    /* 1 … OPS_LABEL_MAX visible ASCII characters */
 };
 

@@ -43,6 +43,7 @@ static void open_world(void) {
     world_do(&world, "deploy", "{'agent':'r','environment':'production','version':1,'reason':''}");
     world_do(&world, "rollout_start", "{'agent':'r','environment':'production','version':2,'reason':''}");
     world_do(&world, "panic_set", "{'agent':'a','environment':'production','version':1,'reason':''}");
+    world_do(&world, "webhook_put", "{'webhook':'chat','url':'https://hooks.example/x'}");
 }
 
 static const struct {
@@ -65,6 +66,10 @@ static const struct {
     {"rollout_abort", "{'agent':'r','rollout':'production','reason':''}"},
     {"deploy", "{'agent':'r','environment':'production','version':2,'reason':'ends the rollout'}"},
     {"rollout_template_put", "{'template':'ours','steps':[{'share':5}]}"},
+    {"webhook_put", "{'webhook':'pager','url':'https://hooks.example/p','agent':'a','environment':'production'}"},
+    {"webhook_put", "{'webhook':'chat','url':'https://hooks.example/other'}"},
+    {"webhook_rotate", "{'webhook':'chat'}"},
+    {"webhook_delete", "{'webhook':'chat'}"},
     {"panic_set", "{'environment':'production','reason':''}"},
     {"panic_release", "{'agent':'a','environment':'production'}"},
     {"agent_put", "{'agent':'a','session':'follow'}"},

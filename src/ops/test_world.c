@@ -22,6 +22,8 @@ void world_open(struct world *world, const struct store_options *options) {
     assert_int_equal(ed25519_new(world->audit_key, public_key, NULL), 0);
     world->ops =
         (struct ops){.store = world->store, .live = world->live, .clock = &world->clock, .audit_key = world->audit_key};
+    assert_int_equal(fetch_allow_new("https://hooks.example", &world->outgoing, NULL), 0);
+    world->ops.outgoing = world->outgoing;
     world->admin = (struct principal){
         .id = "k1", .name = "ada", .role = ROLE_ADMIN, .all_environments = true, .environments = none};
     assert_int_equal(live_catch_up(world->live, &world->err), 0);
@@ -32,6 +34,7 @@ void world_close(struct world *world) {
     live_free(world->live);
     publisher_free(world->publisher);
     store_close(world->store);
+    fetch_allow_free(world->outgoing);
 }
 
 static json_t *parse_params(const char *text) {

@@ -11,6 +11,7 @@ struct world {
     struct publisher *publisher;
     struct live *live;
     uint8_t audit_key[ED25519_PRIVATE_SIZE];
+    struct fetch_allow *outgoing; /* https://hooks.example */
     struct ops ops;
     struct principal admin; /* who calls, unless `as` is set */
     const struct principal *as;

@@ -181,11 +181,16 @@ static int make_keeper(struct parts *parts, const char *path, struct err *err) {
 
 static void standing(void *ctx, struct api_standing *ret) {
     struct parts *parts = ctx;
+    struct notifier_stats told;
     keeper_standing(parts->keeper, ret);
     struct guards_stats guards;
     guards_stats(parts->guards, &guards);
     ret->guard_queries = guards.queries;
     ret->guard_failures = guards.failures;
+    notifier_stats(parts->notifier, &told);
+    ret->webhooks.delivered = told.delivered;
+    ret->webhooks.failed = told.failed;
+    ret->webhooks.failing = told.failing;
 }
 
 static void controller_now(void *ctx, struct controller_stats *ret) {
@@ -211,6 +216,12 @@ static int make_evidence(struct parts *parts, struct err *err) {
     return evidence_keeper_new(&evidence, &parts->evidence, err);
 }
 
+/* Not before everything is made. */
+static void news(void *ctx) {
+    const struct parts *parts = ctx;
+    if (parts->notifier) notifier_wake(parts->notifier);
+}
+
 static int make_live(struct parts *parts, struct err *err) {
     if (publisher_new(&parts->publisher) < 0) return err_no_memory(err);
     struct live_options live = {
@@ -220,6 +231,8 @@ static int make_live(struct parts *parts, struct err *err) {
         .log = &parts->log,
         .rollout = evidence_keeper_tell,
         .rollout_ctx = parts->evidence,
+        .news = news,
+        .news_ctx = parts,
     };
     return live_new(&live, &parts->live, err);
 }
@@ -287,6 +300,11 @@ static int make_controller(struct parts *parts, struct err *err) {
     return 0;
 }
 
+static int make_notifier(struct parts *parts, struct err *err) {
+    struct notifier_options notifier = {.ops = &parts->ops};
+    return notifier_new(&notifier, &parts->notifier, err);
+}
+
 /* Before the first outcome comes: what moved while nobody was told, because the server ended in between. A store that is away has no outcomes either. */
 static int look_once(struct parts *parts, struct err *err) {
     int r = controller_look(parts->controller, err);
@@ -331,13 +349,15 @@ int parts_start(struct parts *parts, struct err *err) {
     int r = parts_store(parts, keeper_finds_file(path), err);
     if (r == 0) r = make_api(parts, err);
     if (r == 0) r = make_controller(parts, err);
+    if (r == 0) r = make_notifier(parts, err);
     if (r == 0) r = make_keeper(parts, path, err);
     if (r == 0) r = keeper_begin(parts->keeper, err);
     if (r == 0) r = look_once(parts, err);
     if (r == 0) r = serve_http(parts, err);
     if (r == 0) r = keeper_start(parts->keeper, err);
     if (r == 0) r = guards_start(parts->guards, err);
-    return r == 0 ? controller_start(parts->controller, err) : r;
+    if (r == 0) r = controller_start(parts->controller, err);
+    return r == 0 ? notifier_start(parts->notifier, err) : r;
 }
 
 void parts_stop(struct parts *parts) {
@@ -345,6 +365,7 @@ void parts_stop(struct parts *parts) {
     if (parts->http) http_server_stop(parts->http, (unsigned)config_int(parts->config, SETTING_DRAIN_TIMEOUT) * 1000);
     if (parts->keeper) keeper_stop(parts->keeper);
     controller_free(parts->controller);
+    notifier_free(parts->notifier);
     api_free(parts->api);
     guards_free(parts->guards);
     evidence_keeper_free(parts->evidence);

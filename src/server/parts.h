@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "config/config.h"
 #include "controller/guards.h"
+#include "notify/notify.h"
 #include "ops/ops.h"
 #include "server/evidence.h"
 #include "server/keeper.h"
@@ -28,6 +29,7 @@ struct parts {
     struct evidence_keeper *evidence;
     struct controller *controller;
     struct guards *guards;
+    struct notifier *notifier;
     struct keeper *keeper;
     struct http_server *http;
 };

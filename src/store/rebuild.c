@@ -68,6 +68,13 @@
     "FROM (SELECT name, max(seq) AS seq FROM rollout_template_log GROUP BY name) r " \
     "JOIN rollout_template_log t ON t.name = r.name AND t.seq = r.seq"
 
+#define WEBHOOKS_NOW "webhooks_now"
+#define WEBHOOKS_NOW_COLUMNS "name, url, environment, agent, events, created_by, created_at, seq"
+#define WEBHOOKS_NOW_TRUTH \
+    "SELECT w.name, w.url, w.environment, w.agent, w.events, w.created_by, w.created_at, w.seq " \
+    "FROM (SELECT name, max(seq) AS seq FROM webhook_log GROUP BY name) r " \
+    "JOIN webhook_log w ON w.name = r.name AND w.seq = r.seq WHERE w.removed = 0"
+
 #define MADE_ANEW(table, columns, truth) "DELETE FROM " table "; INSERT INTO " table " (" columns ") " truth ";"
 static const char rebuild_sql[] =
     MADE_ANEW(AGENTS_NOW, AGENTS_NOW_COLUMNS, AGENTS_NOW_TRUTH)
@@ -77,7 +84,8 @@ static const char rebuild_sql[] =
     MADE_ANEW(OVERRIDES_NOW, OVERRIDES_NOW_COLUMNS, OVERRIDES_NOW_TRUTH)
     MADE_ANEW(ROLLOUTS_NOW, ROLLOUTS_NOW_COLUMNS, ROLLOUTS_NOW_TRUTH)
     MADE_ANEW(PANICS_NOW, PANICS_NOW_COLUMNS, PANICS_NOW_TRUTH)
-    MADE_ANEW(TEMPLATES_NOW, TEMPLATES_NOW_COLUMNS, TEMPLATES_NOW_TRUTH);
+    MADE_ANEW(TEMPLATES_NOW, TEMPLATES_NOW_COLUMNS, TEMPLATES_NOW_TRUTH)
+    MADE_ANEW(WEBHOOKS_NOW, WEBHOOKS_NOW_COLUMNS, WEBHOOKS_NOW_TRUTH);
 
 /* Rows that only one side has. */
 #define DIFFERENCE(table, columns, truth) \
@@ -94,6 +102,7 @@ static const struct {
     DIFFERENCE(ROLLOUTS_NOW, ROLLOUTS_NOW_COLUMNS, ROLLOUTS_NOW_TRUTH)
     DIFFERENCE(PANICS_NOW, PANICS_NOW_COLUMNS, PANICS_NOW_TRUTH)
     DIFFERENCE(TEMPLATES_NOW, TEMPLATES_NOW_COLUMNS, TEMPLATES_NOW_TRUTH)
+    DIFFERENCE(WEBHOOKS_NOW, WEBHOOKS_NOW_COLUMNS, WEBHOOKS_NOW_TRUTH)
 };
 /* clang-format on */
 
@@ -131,6 +140,7 @@ static const struct derived_table derived_tables[] = {
     {"SELECT " ROLLOUTS_NOW_COLUMNS " FROM rollouts_now ORDER BY id", 11},
     {"SELECT " PANICS_NOW_COLUMNS " FROM panics_now ORDER BY environment, agent", 7},
     {"SELECT " TEMPLATES_NOW_COLUMNS " FROM rollout_templates_now ORDER BY name", 6},
+    {"SELECT " WEBHOOKS_NOW_COLUMNS " FROM webhooks_now ORDER BY name", 8},
 };
 
 /* hash := SHA-256(hash, then each column as its length and its text) */

@@ -457,6 +457,45 @@ int kit_template(struct kit *kit, const char *name, const char *content) {
     return store_write(kit->store, template_fn, &row, &kit->err);
 }
 
+struct webhook_job {
+    struct webhook webhook;
+    bool removed;
+};
+
+static int webhook_fn(void *arg, struct store_tx *tx, struct err *err) {
+    struct webhook_job *job = arg;
+    struct kit_change change;
+
+    int r = kit_begin(tx, &change, err);
+    if (r < 0) return r;
+    job->webhook.created_at = change.at;
+    job->webhook.seq = job->webhook.secret_seq = change.position.seq;
+    r = job->removed ? store_webhook_remove(tx, &job->webhook, err) : store_webhook_put(tx, &job->webhook, err);
+    if (r == 0 && !job->removed) r = store_webhook_secret_put(tx, &job->webhook, err);
+    return r != 0 ? r : kit_end(tx, &change, "webhook", "", job->webhook.environment, err);
+}
+
+int kit_webhook(struct kit *kit, const char *name, const char *url, const char *environment) {
+    char secret[64];
+    snprintf(secret, sizeof secret, "whsec_%s", name);
+    struct webhook_job job = {{.name = name,
+                               .url = url,
+                               .environment = environment,
+                               .agent = "",
+                               .events = "[\"*\"]",
+                               .created_by = "key-1",
+                               .secret = secret,
+                               .previous = ""},
+                              false};
+    return store_write(kit->store, webhook_fn, &job, &kit->err);
+}
+
+int kit_webhook_remove(struct kit *kit, const char *name) {
+    struct webhook_job job = {
+        {.name = name, .url = "", .environment = "", .agent = "", .events = "", .created_by = "key-1"}, true};
+    return store_write(kit->store, webhook_fn, &job, &kit->err);
+}
+
 struct answer_job {
     const char *key, *body;
 };

@@ -16,6 +16,7 @@
 
 #include "db/db.h"
 #include "store/rollouts.h"
+#include "store/webhooks.h"
 
 #define KIT_START INT64_C(1790000000000000)
 
@@ -90,6 +91,9 @@ int kit_move(struct kit *kit, const struct kit_move *move);
 int kit_promote(struct kit *kit, const char *rollout, const char *agent, const char *environment, int64_t version,
                 int64_t previous);
 int kit_panic(struct kit *kit, const char *agent, const char *environment, int64_t version, bool on);
+/* With the secret "whsec_" and its name; its events are all. */
+int kit_webhook(struct kit *kit, const char *name, const char *url, const char *environment);
+int kit_webhook_remove(struct kit *kit, const char *name);
 int kit_template(struct kit *kit, const char *name, const char *content);
 int kit_answer(struct kit *kit, const char *key, const char *body);
 

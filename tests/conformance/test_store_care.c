@@ -29,6 +29,7 @@ static void make_story(struct kit *kit, int pushes) {
     kit_ok(kit, kit_rollout(kit, "r-1", "support", "production", 1, 1));
     kit_ok(kit, kit_panic(kit, "support", "production", 1, true));
     kit_ok(kit, kit_template(kit, "ours", "{}"));
+    kit_ok(kit, kit_webhook(kit, "chat", "https://chat.example/x", ""));
 }
 
 static void copy_path(const struct kit *kit, char ret[160]) {
@@ -216,6 +217,7 @@ static void derived_tables_are_compared(void **state) {
                                         "DELETE FROM rollouts_now",
                                         "UPDATE panics_now SET version = 0",
                                         "DELETE FROM rollout_templates_now",
+                                        "UPDATE webhooks_now SET url = ''",
                                         "INSERT INTO overrides_now (agent, environment, name, keys, version, reason, "
                                         "created_by, created_at, seq) VALUES "
                                         "('a', 'b', 'c', '[]', 1, '', '', 0, 1)"};

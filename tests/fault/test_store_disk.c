@@ -297,7 +297,7 @@ static void a_disk_that_is_full(void **state) {
     struct kit *kit = *state;
 
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("none", kit->folder, "tmpfs", 0, "size=1m") != 0) {
+        mount("none", kit->folder, "tmpfs", 0, "size=2m") != 0) {
         print_message("skipped: no mount permitted (%s)\n", strerror(errno));
         skip();
     }

@@ -209,6 +209,31 @@ class World:
     def recipe_rollout_template_put(self):
         return {"template": unique("ours"), "description": "ours", "steps": [{"share": 5}], "reason": "needed"}
 
+    def webhook(self, **more):
+        """A new webhook whose receiver does not run; its name."""
+        made = {**self.recipe_webhook_put(), **more}
+        self.admin.op("webhook_put", **made)
+        return made["webhook"]
+
+    def recipe_webhook_list(self):
+        self.webhook()
+        return {}
+
+    def recipe_webhook_get(self):
+        return {"webhook": self.webhook()}
+
+    def recipe_webhook_put(self):
+        for name in [one["name"] for one in self.admin.op("webhook_list")["webhooks"]][50:]:
+            self.admin.op("webhook_delete", webhook=name)  # there is an end of them
+        return {"webhook": unique("hook"), "url": f"{NOBODY}/in", "environment": ENVIRONMENT, "agent": self.served(1),
+                "events": ["rollout.held", "rollout.rolled_back"], "reason": "needed"}
+
+    def recipe_webhook_rotate(self):
+        return {"webhook": self.webhook(), "reason": "lost"}
+
+    def recipe_webhook_delete(self):
+        return {"webhook": self.webhook(), "reason": "gone"}
+
     def recipe_panic_list(self):
         self.recipe_panic_release()
         return {"environment": ENVIRONMENT}

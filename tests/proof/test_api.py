@@ -23,13 +23,14 @@ from schemathesis.checks import CHECKS
 
 from harness import table
 from harness.scale import SCALE, make_random
+from harness.server import NOBODY
 from harness.world import ENVIRONMENT, config, unique
 
 POSITION = re.compile(r"[0-9]+\.[0-9]+")
 KEYS = ["admin"] * 8 + ["releaser", "editor", "viewer", "resolve", "bound", "wrong", "none"]
 FOLLOWED = 0.75  # of the valid calls that get names of things that exist
 RARE = {"rollback", "release_rollback", "override_delete", "override_put", "resolve", "stream_ack", "rollout_get", "rollout_pause",
-        "rollout_resume", "rollout_advance", "rollout_promote", "rollout_abort", "rollout_failures", "rollout_status"}  # each call gets a situation of its own
+        "rollout_resume", "rollout_advance", "rollout_promote", "rollout_abort", "rollout_failures", "rollout_status", "webhook_rotate", "webhook_delete"}  # each call gets a situation of its own
 ROUNDS_MORE = 20  # for operations that no call has succeeded with by then
 FAULTS_MAX = 20  # then it gives up
 CHECKED = ["status_code_conformance", "content_type_conformance", "response_headers_conformance", "response_schema_conformance"]
@@ -47,7 +48,7 @@ class Names:
             "agent": [*agents, *moved, override["agent"]], "environment": [ENVIRONMENT, ENVIRONMENT, "production", "other"],
             "release": [release], "override": [override["override"]], "version": [1, 2, "latest", ENVIRONMENT],
             "key": [world.recipe_key_revoke()["key"]], "stream": ["0123456789abcdef01234567"], "position": ["1.1"],
-            "rollout": [ENVIRONMENT], "template": ["careful"],
+            "rollout": [ENVIRONMENT], "template": ["careful"], "webhook": [world.webhook() for _ in range(4)],
         }
 
     def pick(self, name):
@@ -79,6 +80,8 @@ class Names:
             body["steps"] = [{"share": 10}, {"share": 50}]
             for name in ("analysis", "limits", "judge", "ratio", "on_harm", "on_end", "no_data_after", "audience", "salt"):
                 body.pop(name, None)
+        if "url" in body:
+            body["url"] = f"{NOBODY}/{unique()}"
         if "moves" in body:
             body["moves"] = [{"agent": self.pick("agent"), "version": 1} for _ in range(self.rng.randrange(1, 3))]
         for name in ("expected", "expected_latest"):

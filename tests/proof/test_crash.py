@@ -24,6 +24,7 @@ IN_COPIES = ("backup_", "restore_")
 IN_SNAPSHOT_FILE = ("snapshot_file_",)
 IN_OUTCOMES = ("outcomes_",)  # test_outcomes_exact.py
 IN_VERDICTS = ("verdict_",)
+IN_WEBHOOKS = ("webhook_",)  # test_webhooks.py
 POINTS = [row[0] for _, row in rows("src/base/failpoint.def", "FAILPOINT_ROW")]
 WRITE_POINTS = [name for name in POINTS if name.startswith(("write_", "change_"))]
 PASSAGES = max(1, SCALE.kills // 50)  # of each failpoint of a change; the others once
@@ -78,7 +79,7 @@ def ends_at(point, *arguments, folder):
     assert done.returncode == -signal.SIGKILL, done
 
 
-@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS and not name.startswith(IN_COPIES + IN_SNAPSHOT_FILE + IN_OUTCOMES + IN_VERDICTS)])
+@pytest.mark.parametrize("point", [name for name in POINTS if name not in WRITE_POINTS and not name.startswith(IN_COPIES + IN_SNAPSHOT_FILE + IN_OUTCOMES + IN_VERDICTS + IN_WEBHOOKS)])
 def test_killed_in_a_first_start_or_a_rebuild(tmp_path, asan, point):
     """The next start finds a store in order."""
     store = f"sqlite:{tmp_path}/serin.db"

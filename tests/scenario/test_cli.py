@@ -184,6 +184,24 @@ class Ways:
     def key_revoke(self):
         return [self.world.recipe_key_revoke()["key"], "-m", "lost"]
 
+    def webhook_create(self):
+        made = self.world.recipe_webhook_put()
+        events = [word for event in made["events"] for word in ("--event", event)]
+        return [made["webhook"], "--url", made["url"], "-e", HERE, "--agent", made["agent"], *events]
+
+    def webhook_list(self):
+        self.world.webhook()
+        return []
+
+    def webhook_show(self):
+        return [self.world.webhook()]
+
+    def webhook_rotate(self):
+        return [self.world.webhook(), "-m", "lost"]
+
+    def webhook_delete(self):
+        return [self.world.webhook()]
+
     def audit(self):
         return ["-n", "4"]
 

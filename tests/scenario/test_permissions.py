@@ -12,7 +12,7 @@ from harness.world import ELSEWHERE, ENVIRONMENT, unique
 
 BINDINGS = {"all": (), "here": (ENVIRONMENT,), "elsewhere": (ELSEWHERE,), "both": (ELSEWHERE, ENVIRONMENT)}
 ABOUT_ENVIRONMENT = {"release_get", "release_rollback", "key_revoke", "rollout_get", "rollout_pause", "rollout_resume", "rollout_advance",
-                     "rollout_promote", "rollout_abort", "rollout_failures", "rollout_status", "stream_ack"}  # by what their id stands for
+                     "rollout_promote", "rollout_abort", "rollout_failures", "rollout_status", "stream_ack", "webhook_get", "webhook_rotate", "webhook_delete"}  # by what their id stands for
 
 
 def expected(op, params, role, binding):
@@ -62,7 +62,7 @@ CONTRACT = {
     "editor": "agent_put version_push",
     "releaser": "deploy hold_release hold_set override_delete override_put panic_release panic_set release_create release_rollback "
                 "rollback rollout_abort rollout_advance rollout_pause rollout_promote rollout_resume rollout_start rollout_template_put",
-    "admin": "environment_put key_create key_list key_revoke",
+    "admin": "environment_put key_create key_list key_revoke webhook_delete webhook_get webhook_list webhook_put webhook_rotate",
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from harness.client import Client, Events
 from harness.load import wait_until
+from harness.receiver import Receiver
 from harness.schemas import Schemas
 from harness.server import BINARY, FIRST_KEY, NOBODY, Process, handed
 from harness.world import World, operations
@@ -211,10 +212,11 @@ def start_confined(server, names, **env):
 
 
 def test_the_filter_lets_everything_through_that_serin_does(make_server, tmp_path):
-    """Every operation, streams, a reload and the end, with a filter that kills at the first call that the unit forbids."""
+    """Every operation, streams, webhooks, a reload and the end, with a filter that kills at the first call that the unit forbids."""
     manager = Manager(tmp_path / "notify")
-    server = make_server(start=False)
-    event = start_confined(server, allowed_calls(), NOTIFY_SOCKET=manager.name)
+    server, receiver = make_server(start=False), Receiver()
+    origin = receiver.origin.replace("127.0.0.1", "localhost")  # a name that is to be looked up
+    event = start_confined(server, allowed_calls(), NOTIFY_SOCKET=manager.name, SERIN_OUTGOING_ALLOW=f"{NOBODY} {NOBODY_BY_NAME} {origin}")
     assert event, server.process.log()
     assert manager.next()["READY"] == "1"
     server.address = event["address"]
@@ -227,7 +229,11 @@ def test_the_filter_lets_everything_through_that_serin_does(make_server, tmp_pat
         assert events.first
     agent, rollout = world.rollout(steps=[{"share": 10}],
                                    guards=[{"name": "g", "url": NOBODY_BY_NAME, "query": "up", "condition": "< 1"}])
-    wait_until(lambda: "cannot reach" in server.admin.op("rollout_get", agent=agent, rollout=rollout)["guards"][0].get("why", ""), "a guard was asked")
+    wait_until(lambda: "cannot reach" in server.admin.op("rollout_status", agent=agent, rollout=rollout)["guards"][0].get("why", ""), "a guard was asked")
+    server.admin.op("webhook_put", webhook="chat", url=f"{origin}/chat")
+    world.rollout()
+    receiver.wait("/chat", 1)
+    receiver.close()
     with closing(Client(server, None)) as client:
         assert "serin_resident_bytes 0\n" not in client.get("/metrics").text
     server.process.process.send_signal(signal.SIGHUP)
