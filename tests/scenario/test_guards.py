@@ -93,7 +93,7 @@ def test_it_goes_on_while_the_guard_is_fine_and_is_held_when_it_is_not(place):
     assert seen["rollout"]["share"] == 50, "its share stays"
     assert (seen["guards"][0]["state"], seen["guards"][0]["value"]) == ("bad", 50)
     shown = place.server.cli("rollout", "status", traffic.agent, "-e", HERE).ok().out
-    assert "Guards:" in shown and "queue  bad" in shown, shown
+    assert "guards      queue bad (50)" in shown, shown
 
 
 def test_a_figure_of_the_server_itself_rolls_it_back(place):
