@@ -24,6 +24,7 @@ static const char *at_of(const struct compiler *compiler) {
     return compiler->pointer.data ? compiler->pointer.data : "";
 }
 
+PRINTF_LIKE(2, 0)
 static const char *format(struct str *text, const char *fmt, va_list args) {
     str_vprintf(text, fmt, args);
     return text->data ? text->data : "";

@@ -150,8 +150,9 @@ static void test_memory_ends(void **state) {
     static const char *const rules[] = {
         "{\"and\":[{\"in\":[{\"var\":\"plan\"},[\"pro\",\"team\"]]},{\"==\":[{\"var\":[\"country\",\"CH\"]},\"CH\"]}]}",
         "{\"or\":[{\"nope\":1},{\"==\":[1]}]}",
-        "{\"if\":[{\"$ref\":\"staff\"},{\"fractional\":[[\"a\",1],[{\"var\":\"a.b\"},2]]},{\"sem_ver\":[1,\"=\",\"x\"]}"
-        "]}",
+        ("{\"if\":[{\"$ref\":\"staff\"},{\"fractional\":[[\"a\",1],[{\"var\":\"a.b\"},2]]},{\"sem_ver\":[1,\"=\",\"x\"]"
+         "}"
+         "]}"),
         "{\"and\":[{\"$ref\":\"staff\"},{\"$ref\":\"bad\"}]}",
     };
     _cleanup_(json_decrefp) json_t *others =
