@@ -151,9 +151,13 @@ static void test_evidence_of_another_plan(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_going_on),         TEST(test_harm_moves_now),           TEST(test_held_waits_for_a_person),
-        TEST(test_nothing_came_yet), TEST(test_what_is_past_all_bounds),
-        TEST(test_the_plain_rule),   TEST(test_evidence_of_another_plan),
+        TEST(test_going_on),
+        TEST(test_harm_moves_now),
+        TEST(test_held_waits_for_a_person),
+        TEST(test_nothing_came_yet),
+        TEST(test_what_is_past_all_bounds),
+        TEST(test_the_plain_rule),
+        TEST(test_evidence_of_another_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
