@@ -104,7 +104,8 @@ struct interval rate_interval(int64_t events, int64_t units, double alpha) {
     if (units <= 0) return (struct interval){NAN, 0, 1};
     struct rate_counts counts = {(double)events, units > events ? (double)(units - events) : 0};
     double n = counts.bad + counts.good, estimate = counts.bad / n;
-    double least = lgamma(counts.bad + 0.5) + lgamma(counts.good + 0.5) - lgamma(n + 1) - 2 * lgamma(0.5) + log(alpha);
+    double least =
+        log_gamma(counts.bad + 0.5) + log_gamma(counts.good + 0.5) - log_gamma(n + 1) - 2 * log_gamma(0.5) + log(alpha);
     struct search search = {of_rate, &counts, least};
     return (struct interval){estimate, counts.bad > 0 ? end_of(&search, estimate, 0) : 0,
                              counts.good > 0 ? end_of(&search, estimate, 1) : 1};

@@ -26,6 +26,11 @@ double log_sum_exp(const double *a, size_t count) {
     return most + log(sum);
 }
 
+double log_gamma(double x) {
+    int sign;
+    return lgamma_r(x, &sign);
+}
+
 static double log_mean_exp(const double *a, size_t count) {
     return log_sum_exp(a, count) - log((double)count);
 }
@@ -199,8 +204,8 @@ static bool says_something(const struct arm_counts *stage) {
 
 static double split_of_stage(const struct arm_counts *stage) {
     double a = SPLIT_KAPPA * stage->share, b = SPLIT_KAPPA - a, c = (double)stage->candidate, s = (double)stage->stable;
-    return lgamma(a + c) - lgamma(a) + lgamma(b + s) - lgamma(b) - lgamma(SPLIT_KAPPA + c + s) + lgamma(SPLIT_KAPPA) -
-           c * log(stage->share) - s * log1p(-stage->share);
+    return log_gamma(a + c) - log_gamma(a) + log_gamma(b + s) - log_gamma(b) - log_gamma(SPLIT_KAPPA + c + s) +
+           log_gamma(SPLIT_KAPPA) - c * log(stage->share) - s * log1p(-stage->share);
 }
 
 double split_log(const struct arm_counts *stages, size_t count) {

@@ -19,6 +19,8 @@
 
 /* log(sum(exp(a))); -INFINITY when there is nothing in it. */
 double log_sum_exp(const double *a, size_t count);
+/* The logarithm of the gamma function, for x > 0. libm's own lgamma() also writes the sign into a global, which several threads must not. */
+double log_gamma(double x);
 
 /* ---- K1: the ratio of two rates, by which arm each event falls to (section 2.1) ---- */
 
