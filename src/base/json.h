@@ -27,6 +27,8 @@ int json_parse(const char *bytes, size_t len, unsigned max_depth, json_t **ret, 
  * and with them the reals whose form would be such an integer (1e17), so that canonical bytes can always be read again
  * with the same result. On failure `out` holds part of the text. */
 int json_canonical(const json_t *value, struct str *out, struct err *err) MUST_CHECK;
+/* The canonical form but for numbers: one that was written with a point or an exponent keeps a point (1.0 stays 1.0), and none is refused. */
+int json_compact(const json_t *value, struct str *out) MUST_CHECK;
 /* The same numbers and key order as stored, but indented by `indent` spaces, for people. Keys keep
  * the order of the object when `sorted` is false. */
 int json_pretty(const json_t *value, unsigned indent, bool sorted, struct str *out) MUST_CHECK;

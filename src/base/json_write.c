@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing. One walk serves both forms: the canonical one of RFC 8785, on whose bytes the hashes of the
- * project stand, and the indented one for people. They differ in white space, in whether keys are
- * sorted, and in that only the canonical one refuses numbers.
+ * Writing. One walk serves all forms: the canonical one of RFC 8785, on whose bytes the hashes of the
+ * project stand, the compact one for values whose readers tell 1.0 from 1, and the indented one for people. They differ in white space,
+ * in whether keys are sorted, and in that only the canonical one refuses numbers.
  */
 #include "base/json.h"
 
@@ -18,6 +18,8 @@ struct writer {
     struct err *err;
     unsigned indent;
     bool sorted, canonical;
+    bool compact;    /* in one line, as the canonical form is */
+    bool keep_reals; /* 1.0 stays 1.0 */
 };
 
 /* The way from the top to a value, on the stack of the walk; told only when something is wrong there. */
@@ -76,6 +78,7 @@ static int write_real(struct writer *w, double value, const struct place *place)
         return r;
     }
     json_add_double(w->out, value);
+    if (w->keep_reals && value == trunc(value) && size < INTEGER_FORM_END) str_add_text(w->out, ".0");
     return 0;
 }
 
@@ -93,7 +96,7 @@ static int compare_keys(const void *left, const void *right) {
 }
 
 static void new_line(struct writer *w, unsigned depth) {
-    if (w->canonical) return;
+    if (w->compact) return;
     str_add_char(w->out, '\n');
     for (unsigned i = 0; i < depth * w->indent; i++)
         str_add_char(w->out, ' ');
@@ -103,7 +106,7 @@ static int write_member(struct writer *w, const char *key, const json_t *value, 
     new_line(w, place->depth);
     str_add_json(w->out, key, strlen(key));
     str_add_char(w->out, ':');
-    if (!w->canonical) str_add_char(w->out, ' ');
+    if (!w->compact) str_add_char(w->out, ' ');
     return write_value(w, value, place);
 }
 
@@ -183,7 +186,12 @@ static int write_top(struct writer *w, const json_t *value) {
 }
 
 int json_canonical(const json_t *value, struct str *out, struct err *err) {
-    struct writer w = {.out = out, .err = err, .sorted = true, .canonical = true};
+    struct writer w = {.out = out, .err = err, .sorted = true, .canonical = true, .compact = true};
+    return write_top(&w, value);
+}
+
+int json_compact(const json_t *value, struct str *out) {
+    struct writer w = {.out = out, .sorted = true, .compact = true, .keep_reals = true};
     return write_top(&w, value);
 }
 
