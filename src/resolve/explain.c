@@ -151,6 +151,7 @@ static void write_explain(struct jw *jw, const struct told *told) {
     jw_array(jw, "rules");
     write_each_rule(jw, told);
     jw_end_array(jw);
+    explain_flags(told->decision, told->question, jw);
     write_deployment(jw, &entry->deployment);
     if (key.len) jw_int(jw, "bucket", resolve_bucket(salt, key));
     jw_slice(jw, "salt", salt);

@@ -145,7 +145,9 @@ int resolve(const struct snapshot *snapshot, const struct resolve_question *ques
     ret->reason = RESOLVE_DEPLOYED;
     ret->candidate = false;
     ret->hashed = false;
+    ret->bound = NULL;
     if (served.beside || question->session_started_at) resolve_beside(&served, question, ret);
+    if (served.has_flags) decide_flags(snapshot, question, ret);
     return 0;
 }
 
@@ -159,7 +161,7 @@ static void ask_for(const void *bytes, size_t lines) {
 size_t decision_size(const struct decision *decision) {
     ask_for(decision->version, VERSION_LINES);
     ask_for(decision->entry, ENTRY_LINES);
-    size_t size = MIDDLE_MAX + decision->version->decision_tail.len;
+    size_t size = MIDDLE_MAX + (decision->bound ? flagged_size(decision) : decision->version->decision_tail.len);
     if (decision->head) return size + decision->head->text.len;
     size += SESSION_HEAD_MAX + decision->entry->agent.len + decision->entry->environment.len;
     return size + (decision->rollout ? decision->rollout->member.len : 0);
@@ -213,7 +215,7 @@ void decision_write(const struct decision *decision, struct str *out) {
     at = decision->head ? put(at, decision->head->text) : put_session_head(at, decision);
     at = put_position(at, decision->position);
     at = put_unit(at, decision);
-    at = put(at, decision->version->decision_tail);
+    at = decision->bound ? put_flagged_tail(decision, at) : put(at, decision->version->decision_tail);
     *at = '\0';
     out->len = (size_t)(at - out->data);
 }
@@ -229,9 +231,19 @@ static size_t session_etag(const struct decision *decision, char *ret) {
     return (size_t)len;
 }
 
+/* Before the last quote. */
+static size_t add_flags(const struct decision *decision, char *etag, size_t len) {
+    return len - 1 +
+           (size_t)snprintf(etag + len - 1, DECISION_ETAG_SIZE - len + 1, ".f%" PRIx64 "\"", flags_sum(decision));
+}
+
 size_t decision_etag(const struct decision *decision, char ret[DECISION_ETAG_SIZE]) {
-    if (!decision->head) return session_etag(decision, ret);
-    struct slice etag = decision->head->etag;
-    memcpy(ret, etag.ptr, etag.len + 1);
-    return etag.len;
+    size_t len;
+    if (decision->head) {
+        len = decision->head->etag.len;
+        memcpy(ret, decision->head->etag.ptr, len + 1);
+    } else {
+        len = session_etag(decision, ret);
+    }
+    return decision->bound ? add_flags(decision, ret, len) : len;
 }

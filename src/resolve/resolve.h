@@ -10,7 +10,7 @@
 
 #include "base/jw.h"
 #include "logic/logic.h"
-#include "snapshot/snapshot.h"
+#include "snapshot/flags.h"
 
 /* Outcomes above 0. */
 #define RESOLVE_NO_AGENT 1
@@ -30,8 +30,9 @@ struct resolve_question {
     struct slice targeting_key; /* empty: none was given */
     /* When the conversation began; 0: there is none, or its time is no time. Whoever has a clock leaves out what lies in the future. */
     int64_t session_started_at;
-    /* For audiences, read only where there is one. NULL: there are none. */
+    /* For audiences and flags, read only where there is one; its own targetingKey with it. NULL: there are none. */
     const struct logic_context *attributes;
+    int64_t now; /* for flags whose rules ask for the time: seconds since 1970 */
 };
 
 /* Borrows from the snapshot and the question. */
@@ -49,6 +50,12 @@ struct decision {
     bool hashed;    /* `hash` is there: of the unit, by the entry's salt */
     uint64_t ref;   /* a hash of agent and environment, the same as long as the process lives */
     uint32_t hash[UNIT_SEEDS];
+    /* What flags said; only `bound` is there when it is NULL: no flag counts for this agent. A bit stands for a flag of the agent's, in order of key. */
+    const struct snapshot_bound *bound;
+    struct flag *const *slots;
+    const struct snapshot_pieces *pieces; /* of the version */
+    uint64_t valued, off;                 /* it has a value; that is false */
+    struct flag_result results[BOUND_FLAGS_MAX];
 };
 
 /* 0 or one of the outcomes above; what is unknown is told agent first. */
@@ -70,9 +77,10 @@ size_t decision_size(const struct decision *decision);
  * - Where a panic has switched the agent off: version 0, `"disabled":true`, no config and no config_hash. */
 void decision_write(const struct decision *decision, struct str *out);
 /* Writes the decision's ETag with a NUL; answers its length. */
-#define DECISION_ETAG_SIZE 160
+#define DECISION_ETAG_SIZE 192
 size_t decision_etag(const struct decision *decision, char ret[DECISION_ETAG_SIZE]);
-/* Appends the same members and `explain`: {rules: […], deployment: {id, version, previous?, kind, reason, by, at, seq}, bucket?, salt, held}. Rules stand in the
+/* Appends the same members and `explain`: {rules: […], flags?: [{key, reason, error?, result?, variant?, value?, taken?: {operation, argument}, bucket?, of?,
+ * does: [{tool or guardrail, on} or {parameter, value?}], seq, definition}], deployment: {id, version, previous?, kind, reason, by, at, seq}, bucket?, salt, held}. Rules stand in the
  * order in which they were looked at, up to the one that chose, each with `matched`:
  *   {rule: "panic", whole_environment, version or disabled, reason, by, at, seq}            where one is in force
  *   {rule: "override", name, version, keys: <how many>}

@@ -27,4 +27,15 @@ struct pinned session_pinned(const struct snapshot_era *era, const struct resolv
 /* Whether the user is among those for whom the rollout is. */
 bool in_audience(const struct logic_rule *audience, const struct resolve_question *question);
 
+/* ---- flags.c ---- */
+
+/* Asks the flags that are bound to the agent, once the version is chosen; ret->bound is NULL before. */
+void decide_flags(const struct snapshot *snapshot, const struct resolve_question *question, struct decision *ret);
+/* For decisions that have `bound`: how they end; the most bytes of that; what their ETag has of the flags. */
+char *put_flagged_tail(const struct decision *decision, char *at);
+size_t flagged_size(const struct decision *decision);
+uint64_t flags_sum(const struct decision *decision);
+/* The member `flags` of `explain`, if there are any. */
+void explain_flags(const struct decision *decision, const struct resolve_question *question, struct jw *jw);
+
 #endif

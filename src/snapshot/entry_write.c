@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/jw.h"
-#include "snapshot/snapshot_impl.h"
+#include "snapshot/flags_impl.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -130,4 +130,24 @@ void snapshot_entry_write(const struct snapshot_entry *entry, struct str *out) {
         if (whole->versions[i] != entry->version) write_other_version(&jw, whole->versions[i]);
     jw_end_object(&jw);
     jw_end_object(&jw);
+}
+
+static void write_flag(struct jw *jw, const struct flag *flag) {
+    jw_object(jw, flag->key.ptr);
+    jw_raw(jw, "definition", flag->definition);
+    jw_raw(jw, "bindings", flag->bound);
+    jw_int(jw, "seq", flag->seq);
+    jw_end_object(jw);
+}
+
+void snapshot_flags_write(const struct snapshot_flags *flags, struct jw *jw) {
+    jw_object(jw, "flags");
+    jw_int(jw, "seq", flags->seq);
+    jw_raw(jw, "$evaluators", flags->evaluators);
+    jw_raw(jw, "metadata", flags->metadata);
+    jw_object(jw, "flags");
+    for (uint32_t i = 0; i < flags->flag_count; i++)
+        write_flag(jw, snapshot_flags_at(flags, i));
+    jw_end_object(jw);
+    jw_end_object(jw);
 }

@@ -13,27 +13,28 @@
  *     eras:      from (8) · version (8) · released (1) · candidate (8); and with a candidate: released (1) · share (8) · salt · audience
  *     overrides: name · version (8) · keys
  *     versions:  number (8) · content hash (32) · config hash (32) · configuration
+ *   flags:   environment · seq (8) · what they share: rules (JSON) · metadata (JSON) · flags: key · seq (8) · definition (JSON) · bindings (JSON)
  *   SHA-256 of all before (32)
  *
- * Agents, environments, keys (by id) and entries (by environment, then agent) stand in strict order, which makes the form unique
+ * Agents, environments, keys (by id), entries (by environment, then agent) and flags (by environment, then key) stand in strict order, which makes the form unique
  * and a doubled item impossible. An entry brings the versions that no entry of its agent before it has brought. Roles and kinds are words,
  * so that their numbers in the program may change. What a snapshot does not answer (a move's release, who made a key) is not kept.
  *
- * Format 1 had no sessions, rollout, panic and eras; it is still read. A later format gets another number; a program that does not know it says so and starts as
+ * Format 1 had no sessions, rollout, panic and eras, format 2 no flags; both are still read. A later format gets another number; a program that does not know it says so and starts as
  * if there were no file.
  */
 #include "snapshot/file.h"
 
 #include "base/jw.h"
 #include "model/names.h"
-#include "snapshot/snapshot_impl.h"
+#include "snapshot/flags_impl.h"
 
 #include <endian.h>
 #include <inttypes.h>
 
 #define MAGIC "SERINSNP"
 #define MAGIC_SIZE (sizeof(MAGIC) - 1)
-#define FORMAT 2
+#define FORMAT 3
 #define FORMAT_OLDEST 1
 #define PIECE (128 * 1024)
 #define TEXT_MIN 5                           /* bytes of an empty text */
@@ -259,6 +260,33 @@ static int put_entry(void *ctx, const struct snapshot_entry *entry) {
     return flush_full(writer);
 }
 
+static int put_flag_set(struct writer *writer, const struct snapshot_flags *set) {
+    int r = 0;
+    put_text(writer, set->environment);
+    put_number(writer, set->seq);
+    put_text(writer, set->evaluators);
+    put_text(writer, set->metadata);
+    put_count(writer, set->flag_count);
+    for (uint32_t i = 0; i < set->flag_count && r == 0; i++) {
+        const struct flag *flag = snapshot_flags_at(set, i);
+        put_text(writer, flag->key);
+        put_number(writer, flag->seq);
+        put_text(writer, flag->definition);
+        put_text(writer, flag->bound);
+        r = flush_full(writer);
+    }
+    return r;
+}
+
+static int put_flag_sets(struct writer *writer) {
+    const struct flag_sets *sets = writer->snapshot->flags;
+    int r = 0;
+    put_count(writer, sets ? sets->used : 0);
+    for (size_t i = 0; sets && i < sets->used && r == 0; i++)
+        r = put_flag_set(writer, sets->items[i]);
+    return r;
+}
+
 static int put_all(struct writer *writer) {
     str_reserve(&writer->piece, PIECE + PIECE / 4);
     str_add_text(&writer->piece, MAGIC);
@@ -272,6 +300,7 @@ static int put_all(struct writer *writer) {
     if (r < 0) return r;
     put_count(writer, snapshot_entry_count(writer->snapshot));
     r = snapshot_each(writer->snapshot, NULL, put_entry, writer);
+    if (r == 0) r = put_flag_sets(writer);
     return r < 0 ? r : flush(writer);
 }
 
@@ -595,6 +624,50 @@ static int take_entries(struct reader *reader, size_t *ret_count) {
         arena_deinit(&reader->arena);
     }
     if (r < 0) return r;
+    return reader->bad ? impossible(reader) : 0;
+}
+
+static int take_flags(struct reader *reader, struct snapshot_flags_spec *spec) {
+    const char *last = NULL;
+    spec->count = take_count(reader, 3 * TEXT_MIN + sizeof(int64_t));
+    struct snapshot_flag_spec *flags = arena_array(&reader->arena, spec->count + 1, sizeof(*flags));
+    if (!flags) return err_no_memory(reader->err);
+    for (size_t i = 0; i < spec->count && !reader->bad; i++) {
+        flags[i].key = take_text(reader);
+        flags[i].seq = take_number(reader, 0, NUMBER_MAX);
+        flags[i].definition = take_text(reader);
+        flags[i].bindings = take_text(reader);
+        in_order(reader, &last, flags[i].key);
+    }
+    spec->flags = flags;
+    return 0;
+}
+
+/* A flag that cannot be read was never in a snapshot. */
+static int take_flag_set(struct reader *reader, const char **last) {
+    struct snapshot_flags_spec spec = {0};
+    size_t left_out = 0;
+    spec.environment = take_name(reader);
+    in_order(reader, last, spec.environment);
+    spec.seq = take_number(reader, 0, NUMBER_MAX);
+    spec.evaluators = take_text(reader);
+    spec.metadata = take_text(reader);
+    int r = take_flags(reader, &spec);
+    if (r < 0) return r;
+    if (reader->bad) return impossible(reader);
+    r = snapshot_edit_flags(reader->edit, &spec, &left_out, reader->err);
+    return r == 0 && left_out ? impossible(reader) : r;
+}
+
+static int take_flag_sets(struct reader *reader) {
+    const char *last = NULL;
+    int r = 0;
+    size_t count = reader->format < 3 ? 0 : take_count(reader, 3 * TEXT_MIN + sizeof(int64_t) + sizeof(uint32_t));
+    for (size_t i = 0; i < count && r == 0; i++) {
+        r = take_flag_set(reader, &last);
+        arena_deinit(&reader->arena);
+    }
+    if (r < 0) return r;
     return reader->bad || left(reader) ? impossible(reader) : 0;
 }
 
@@ -608,6 +681,7 @@ static int take_all(struct reader *reader, struct position *ret) {
     if (r == 0) r = take_names(reader, snapshot_edit_environment, &environments);
     if (r == 0) r = take_keys(reader);
     if (r == 0) r = take_entries(reader, &entries);
+    if (r == 0) r = take_flag_sets(reader);
     if (r < 0) return r;
     /* Entries of agents or environments that are not listed would have made them. */
     bool listed =

@@ -11,13 +11,22 @@
  * Invariants: an agent is in an environment's roster if and only if the table has the entry; an edit changes only objects of its own stamp;
  * everything that can fail comes before the first change that could be seen.
  */
-#include "snapshot/snapshot_impl.h"
+#include "snapshot/flags_impl.h"
 
 #include <inttypes.h>
+
+#define AFFECTED_MAX 32 /* of more, all are bound anew */
+
+/* Names of the edit's tables. */
+struct place {
+    struct slice environment, agent;
+};
 
 struct snapshot_edit {
     struct snapshot *base; /* borrowed */
     struct snapshot *next;
+    struct place *moved; /* entries that were put while there were flags */
+    size_t moved_count, moved_room;
 };
 
 /* ---- reading ---- */
@@ -39,6 +48,7 @@ bool snapshot_look(const struct snapshot *snapshot, struct slice environment, st
     ret->version = record->mark ? NULL : record->extra;
     ret->beside = record->mark ? record->extra : NULL;
     ret->has_overrides = record->mark & MARK_OVERRIDES;
+    ret->has_flags = snapshot->flags && snapshot->flags->bound;
     ret->ref = hash;
     return true;
 }
@@ -136,6 +146,7 @@ struct snapshot *snapshot_unref(struct snapshot *snapshot) {
     table_unref(snapshot->agents);
     rosters_unref(snapshot->rosters);
     key_set_unref(snapshot->keys);
+    flag_sets_unref(snapshot->flags);
     free(snapshot);
     return NULL;
 }
@@ -167,10 +178,11 @@ int snapshot_edit_new(struct snapshot *base, struct snapshot_edit **ret) {
         .agents = table_ref(base->agents),
         .rosters = rosters_ref(base->rosters),
         .keys = key_set_ref(base->keys),
+        .flags = flag_sets_ref(base->flags),
         .stamp = base->stamp + 1,
         .count = 1,
     };
-    *edit = (struct snapshot_edit){base, next};
+    *edit = (struct snapshot_edit){.base = base, .next = next};
     *ret = edit;
     return 0;
 }
@@ -178,11 +190,119 @@ int snapshot_edit_new(struct snapshot *base, struct snapshot_edit **ret) {
 struct snapshot_edit *snapshot_edit_free(struct snapshot_edit *edit) {
     if (!edit) return NULL;
     snapshot_unref(edit->next);
+    free(edit->moved);
     free(edit);
     return NULL;
 }
 
+/* ---- flags ---- */
+
+static int put_set(struct snapshot *next, struct snapshot_flags *set) {
+    struct flag_sets *sets = flag_sets_with(next->flags, set);
+    if (!sets) return -ERR_NO_MEMORY;
+    flag_sets_unref(next->flags);
+    next->flags = sets;
+    return 0;
+}
+
+/* Whom it concerns that a flag is set or removed: those whom it was bound to, and whom it is. */
+static bool add_bound_agents(const struct flag *flag, struct affected *affected, struct slice *agents) {
+    for (uint32_t i = 0; flag && i < flag->binding_count; i++) {
+        if (slice_equal_text(flag->bindings[i].agent, FLAG_EVERY_AGENT) || affected->count == AFFECTED_MAX)
+            return false;
+        agents[affected->count++] = flag->bindings[i].agent;
+    }
+    return true;
+}
+
+static bool bound_alike(const struct flag *a, const struct flag *b) {
+    bool none = (!a || !a->binding_count) && (!b || !b->binding_count);
+    return none || (a && b && slice_equal(a->bound, b->bound));
+}
+
+static void find_affected(const struct snapshot_flags *before, const struct snapshot_flags *after,
+                          const struct snapshot_flags_spec *spec, struct affected *affected, struct slice *agents) {
+    *affected = (struct affected){.agents = agents};
+    for (size_t i = 0; i < spec->count && !affected->all; i++) {
+        struct slice key = slice_of(spec->flags[i].key);
+        const struct flag *old = before ? snapshot_flags_find(before, key) : NULL,
+                          *new = snapshot_flags_find(after, key);
+        if (bound_alike(old, new)) continue;
+        affected->all = !add_bound_agents(old, affected, agents) || !add_bound_agents(new, affected, agents);
+    }
+}
+
+int snapshot_edit_flags(struct snapshot_edit *edit, const struct snapshot_flags_spec *spec, size_t *ret_left_out,
+                        struct err *err) {
+    const struct snapshot_flags *before = snapshot_flags(edit->next, slice_of(spec->environment));
+    _cleanup_(flags_unrefp) struct snapshot_flags *after = NULL;
+    struct slice agents[AFFECTED_MAX];
+    struct affected affected;
+    if (flags_change(before, spec, ret_left_out, &after) < 0) return err_no_memory(err);
+    find_affected(before, after, spec, &affected, agents);
+    if (flags_bind(edit->next, after, before, &affected) < 0) return err_no_memory(err);
+    return put_set(edit->next, TAKE_PTR(after)) < 0 ? err_no_memory(err) : 0;
+}
+
+static bool concerns(const struct snapshot_flags *set, struct slice agent) {
+    for (uint32_t i = 0; i < set->flag_count; i++) {
+        const struct flag *flag = snapshot_flags_at(set, i);
+        for (uint32_t b = 0; b < flag->binding_count; b++)
+            if (slice_equal_text(flag->bindings[b].agent, FLAG_EVERY_AGENT) ||
+                slice_equal(flag->bindings[b].agent, agent))
+                return true;
+    }
+    return false;
+}
+
+/* The entries of one environment that were put, together. */
+static int bind_moved(struct snapshot_edit *edit, const struct snapshot_flags *before) {
+    struct slice agents[AFFECTED_MAX];
+    struct affected affected = {.agents = agents};
+    for (size_t i = 0; i < edit->moved_count && !affected.all; i++) {
+        if (!slice_equal(edit->moved[i].environment, before->environment) || !concerns(before, edit->moved[i].agent))
+            continue;
+        affected.all = affected.count == AFFECTED_MAX;
+        if (!affected.all) agents[affected.count++] = edit->moved[i].agent;
+    }
+    if (!affected.count) return 0;
+    _cleanup_(flags_unrefp) struct snapshot_flags *after = NULL;
+    int r = flags_copy(before, &after);
+    if (r == 0) r = flags_bind(edit->next, after, before, &affected);
+    return r < 0 ? r : put_set(edit->next, TAKE_PTR(after));
+}
+
+static int bind_all_moved(struct snapshot_edit *edit) {
+    int r = 0;
+    for (size_t i = 0; edit->moved_count && edit->next->flags && i < edit->next->flags->used && r == 0; i++)
+        r = bind_moved(edit, edit->next->flags->items[i]);
+    return r;
+}
+
+/* Room for one more in the list of what moved. */
+static int prepare_moved(struct snapshot_edit *edit) {
+    if (edit->moved_count < edit->moved_room) return 0;
+    size_t room = edit->moved_room ? 2 * edit->moved_room : 16;
+    struct place *moved = realloc(edit->moved, room * sizeof(*moved));
+    if (!moved) return -ERR_NO_MEMORY;
+    edit->moved = moved;
+    edit->moved_room = room;
+    return 0;
+}
+
+/* Flags are bound to versions: where an entry moves, they are bound anew. */
+static void note_moved(struct snapshot_edit *edit, struct slice environment, struct slice agent) {
+    const struct roster *roster = rosters_find(edit->next->rosters, environment);
+    if (edit->next->flags)
+        edit->moved[edit->moved_count++] =
+            (struct place){roster->environment->name, named_find(edit->next->agents, agent)->name};
+}
+
 int snapshot_edit_finish(struct snapshot_edit *edit, struct position position, struct snapshot **ret) {
+    if (bind_all_moved(edit) < 0) {
+        snapshot_edit_free(edit);
+        return -ERR_NO_MEMORY;
+    }
     *ret = TAKE_PTR(edit->next);
     set_position(*ret, position);
     snapshot_edit_free(edit);
@@ -370,10 +490,12 @@ int snapshot_edit_entry(struct snapshot_edit *edit, const struct snapshot_entry_
     _cleanup_(entry_unrefp) struct entry *entry = NULL;
     int r = make_entry(edit, spec, &entry, err);
     if (!entry) return r;
-    if (table_prepare(&next->entries, entry->item.hash, next->stamp) < 0) return err_no_memory(err);
-    if (snapshot_find(next, entry->shown.environment, entry->shown.agent)) {
+    if (table_prepare(&next->entries, entry->item.hash, next->stamp) < 0 || prepare_moved(edit) < 0)
+        return err_no_memory(err);
+    if (snapshot_find(next, entry->shown.environment, entry->shown.agent))
         table_put(next->entries, &TAKE_PTR(entry)->item);
-        return 0;
-    }
-    return put_first(next, &entry) < 0 ? err_no_memory(err) : 0;
+    else if (put_first(next, &entry) < 0)
+        return err_no_memory(err);
+    note_moved(edit, slice_of(spec->deployment.environment), slice_of(spec->deployment.agent));
+    return 0;
 }

@@ -145,6 +145,7 @@ struct snapshot_served {
     const struct snapshot_beside *beside;   /* entry->beside */
     const struct snapshot_version *version; /* entry->version; NULL when `beside` is there, which has it */
     bool has_overrides;                     /* entry->override_count > 0 */
+    bool has_flags;                         /* flags are bound to some agent, in some environment */
     uint64_t ref;                           /* a hash of both names, the same as long as the process lives */
 };
 bool snapshot_look(const struct snapshot *snapshot, struct slice environment, struct slice agent,

@@ -315,7 +315,8 @@ struct key_set *key_set_unref(struct key_set *set); /* takes NULL */
 struct snapshot {
     struct table *entries, *agents;
     struct rosters *rosters;
-    struct key_set *keys; /* NULL: none in force */
+    struct key_set *keys;    /* NULL: none in force */
+    struct flag_sets *flags; /* NULL: no environment has any */
     struct position position;
     char position_text[POSITION_TEXT_SIZE];
     size_t position_len;

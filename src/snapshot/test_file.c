@@ -2,6 +2,7 @@
 /* The bytes of a snapshot: what comes back, what is refused, and memory that ends. Random worlds go this way in test_random.c. */
 #include "base/ticker.h"
 #include "snapshot/file.h"
+#include "snapshot/flags.h"
 #include "snapshot/test_world.h"
 
 #include <inttypes.h>
@@ -20,9 +21,25 @@ static int collect(void *ctx, struct slice piece, struct err *err) {
     return ((struct str *)ctx)->failed ? err_no_memory(err) : 0;
 }
 
+static const struct snapshot_flag_spec flags[] = {
+    {"big", "{\"defaultVariant\":\"v\",\"state\":\"ENABLED\",\"variants\":{\"v\":1.0}}",
+     "[{\"agent\":\"a\",\"parameter\":\"seed\"}]", 70},
+    {"staff_only",
+     "{\"defaultVariant\":null,\"state\":\"ENABLED\",\"targeting\":{\"if\":[{\"$ref\":\"staff\"},\"on\",null]},"
+     "\"variants\":{\"on\":true}}",
+     "[]", 71},
+};
+static const struct snapshot_flags_spec flags_there = {.environment = "production",
+                                                       .seq = 75,
+                                                       .evaluators = "{\"staff\":{\"var\":\"staff\"}}",
+                                                       .metadata = "{\"team\":\"care\"}",
+                                                       .flags = flags,
+                                                       .count = ARRAY_LEN(flags)};
+
 static struct snapshot *with_keys(struct snapshot *base) {
     struct snapshot_edit *edit;
     struct snapshot *next;
+    size_t left_out;
     struct key keys[] = {
         {.id = "0f", .name = "every \"where\"", .role = ROLE_ADMIN, .environments = "[\"*\"]"},
         {.id = "1e", .name = "some", .role = ROLE_RESOLVE, .environments = "[\"staging\",\"production\"]"},
@@ -34,6 +51,8 @@ static struct snapshot *with_keys(struct snapshot *base) {
     assert_int_equal(snapshot_edit_agent(edit, "never-served"), 0);
     assert_int_equal(snapshot_edit_environment(edit, "empty"), 0);
     assert_int_equal(snapshot_edit_keys(edit, keys, ARRAY_LEN(keys), NULL), 0);
+    assert_int_equal(snapshot_edit_flags(edit, &flags_there, &left_out, NULL), 0);
+    assert_int_equal(left_out, 0);
     assert_int_equal(snapshot_edit_finish(edit, (struct position){3, 77}, &next), 0);
     snapshot_unref(base);
     return next;
@@ -146,6 +165,7 @@ static void test_format_1_is_read(void **state) {
     struct str file = STR_INIT, before = STR_INIT, after = STR_INIT;
     struct position position;
     assert_int_equal(snapshot_file_write(new, collect, &file, NULL), 0);
+    file.len -= sizeof(uint32_t); /* the flags of format 3 */
     char *by = memmem(file.data, file.len, "key-1", 6), *brought = by + 6 + 2 * sizeof(int64_t) + 1;
     const size_t more = 1 + 3 * sizeof(uint32_t);
     assert_int_equal(brought[-1], 1);
@@ -160,7 +180,7 @@ static void test_format_1_is_read(void **state) {
     test_dump(old, &after);
     assert_string_equal(before.data, after.data);
     for (int format = 0; format < 256; format++) {
-        if (format == 1 || format == 2) continue;
+        if (format >= 1 && format <= 3) continue;
         file.data[8] = (char)format;
         seal(file.data, file.len);
         assert_refused(str_slice(&file), "format");
@@ -171,6 +191,47 @@ static void test_format_1_is_read(void **state) {
     str_deinit(&file);
     str_deinit(&before);
     str_deinit(&after);
+}
+
+/* The format before flags: the list of their sets is cut off. */
+static void test_format_2_is_read(void **state) {
+    const struct test_entry entry = {.agent = "a", .environment = "production", .version = 2, .seq = 9, .held = true};
+    struct snapshot *new = test_snapshot_of(&entry, 1), *old = NULL;
+    struct str file = STR_INIT;
+    assert_int_equal(snapshot_file_write(new, collect, &file, NULL), 0);
+    file.len -= sizeof(uint32_t);
+    file.data[8] = 2;
+    seal(file.data, file.len);
+    assert_int_equal(snapshot_file_read(str_slice(&file), &old, NULL), 0);
+    assert_int_equal(snapshot_entry_count(old), 1);
+    assert_null(snapshot_flags(old, SLICE_LIT("production")));
+    snapshot_unref(old);
+    snapshot_unref(new);
+    str_deinit(&file);
+}
+
+static void test_flags_come_back(void **state) {
+    struct snapshot *read;
+    assert_int_equal(snapshot_file_read(str_slice(&bytes), &read, NULL), 0);
+    const struct snapshot_flags *set = snapshot_flags(read, SLICE_LIT("production"));
+    assert_null(snapshot_flags(read, SLICE_LIT("staging")));
+    assert_int_equal(snapshot_flags_count(set), 2);
+    assert_int_equal(snapshot_flags_seq(set), 75);
+    assert_true(slice_equal_text(snapshot_flags_evaluators(set), flags_there.evaluators));
+    assert_true(slice_equal_text(snapshot_flags_metadata(set), flags_there.metadata));
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+        const struct flag *flag = snapshot_flags_at(set, i);
+        assert_ptr_equal(flag, snapshot_flags_find(set, slice_of(flags[i].key)));
+        assert_true(slice_equal_text(flag->key, flags[i].key));
+        assert_true(slice_equal_text(flag->definition, flags[i].definition));
+        assert_true(slice_equal_text(flag->bound, flags[i].bindings));
+        assert_int_equal(flag->seq, flags[i].seq);
+        assert_true(slice_equal_text(flag->metadata, "\"team\":\"care\""));
+    }
+    assert_non_null(snapshot_flags_bound(set, SLICE_LIT("a")));
+    assert_null(snapshot_flags_bound(set, SLICE_LIT("b")));
+    assert_null(snapshot_flags_find(set, SLICE_LIT("bigger")));
+    snapshot_unref(read);
 }
 
 static void test_keys_come_back(void **state) {
@@ -244,9 +305,10 @@ static void test_every_bit(void **state) {
     for (size_t bit = 0; bit < bytes.len * 8; bit++) {
         char *copy = copy_of(bytes.len);
         copy[bit / 8] ^= (char)(1 << bit % 8);
-        assert_refused((struct slice){copy, bytes.len}, bit < 64   ? "no snapshot file"
-                                                        : bit < 96 ? "format"
-                                                                   : "damaged");
+        bool other_format = bit >= 66 && bit < 96; /* the first two bits make formats that are known */
+        assert_refused((struct slice){copy, bytes.len}, bit < 64       ? "no snapshot file"
+                                                        : other_format ? "format"
+                                                                       : "damaged");
         free(copy);
     }
 }
@@ -371,6 +433,8 @@ int main(void) {
         cmocka_unit_test(test_everything_comes_back),
         cmocka_unit_test(test_rollouts_come_back),
         cmocka_unit_test(test_format_1_is_read),
+        cmocka_unit_test(test_format_2_is_read),
+        cmocka_unit_test(test_flags_come_back),
         cmocka_unit_test(test_keys_come_back),
         cmocka_unit_test(test_an_empty_snapshot),
         cmocka_unit_test(test_the_head_tells_the_position),

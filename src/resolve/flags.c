@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Flags in a decision: those that are bound to the agent are asked, all of one snapshot with the version, and the configuration is put together from the pieces
+ * that were made when the snapshot was built. Under a panic no flag counts: what is frozen is frozen as it was sealed.
+ */
+#include "resolve/resolve_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_false(const struct flag *flag, int variant) {
+    return flag->type == FLAG_BOOLEAN && flag->variants[variant].value.ptr[0] == 'f';
+}
+
+/* What is asked with: for who gives no attributes the targeting key alone, in `member`. */
+static struct logic_context context_of(const struct resolve_question *question, struct logic_member *member) {
+    *member = (struct logic_member){SLICE_LIT("targetingKey"), logic_text(question->targeting_key)};
+    struct logic_context context = {
+        .data = {.type = LOGIC_OBJECT, .count = question->targeting_key.len > 0, .members = member}};
+    if (question->attributes) context = *question->attributes;
+    context.timestamp = question->now;
+    return context;
+}
+
+static void ask(const struct resolve_question *question, struct decision *ret) {
+    struct logic_scratch scratch;
+    struct logic_member member;
+    struct logic_context context = context_of(question, &member);
+    struct slice key = flag_context_key(&context);
+    for (uint32_t i = 0; i < ret->bound->flag_count; i++) {
+        const struct flag *flag = ret->slots[ret->bound->slots[i]];
+        struct flag_result *result = &ret->results[i];
+        if (flag->split && flag->enabled && key.len)
+            flag_evaluate_split(flag->split, key, result);
+        else
+            flag_evaluate(flag, &context, &scratch, NULL, NULL, result);
+        if (result->variant == FLAG_NO_VARIANT) continue;
+        ret->valued |= UINT64_C(1) << i;
+        if (is_false(flag, result->variant)) ret->off |= UINT64_C(1) << i;
+    }
+}
+
+void decide_flags(const struct snapshot *snapshot, const struct resolve_question *question, struct decision *ret) {
+    if (ret->reason == RESOLVE_PANIC) return;
+    const struct snapshot_flags *flags = snapshot_flags(snapshot, question->environment);
+    if (!flags) return;
+    ret->bound = snapshot_flags_bound(flags, question->agent);
+    if (!ret->bound) return;
+    ret->slots = snapshot_flags_slots(flags);
+    ret->pieces = snapshot_bound_pieces(ret->bound, ret->version);
+    ret->valued = ret->off = 0;
+    ask(question, ret);
+}
+
+/* ---- writing ---- */
+
+static const struct flag_variant *variant_of(const struct decision *decision, uint32_t i) {
+    return &decision->slots[decision->bound->slots[i]]->variants[decision->results[i].variant];
+}
+
+/* Of the first of these flags that has one; without `ptr`: none has. */
+static struct slice first_value(const struct decision *decision, uint64_t flags) {
+    uint64_t valued = flags & decision->valued;
+    if (!valued) return (struct slice){NULL, 0};
+    return variant_of(decision, (uint32_t)__builtin_ctzll(valued))->value;
+}
+
+/* Most texts are some ten bytes: two words that overlap are quicker than a call. */
+static inline char *put(char *at, struct slice bytes) {
+    uint64_t first, last;
+    if (bytes.len < sizeof(first) || bytes.len > 2 * sizeof(first)) {
+        memcpy(at, bytes.ptr, bytes.len);
+        return at + bytes.len;
+    }
+    memcpy(&first, bytes.ptr, sizeof(first));
+    memcpy(&last, bytes.ptr + bytes.len - sizeof(last), sizeof(last));
+    memcpy(at, &first, sizeof(first));
+    memcpy(at + bytes.len - sizeof(last), &last, sizeof(last));
+    return at + bytes.len;
+}
+
+static char *put_item(char *at, bool *first, struct slice item) {
+    if (!*first) *at++ = ',';
+    *first = false;
+    return put(at, item);
+}
+
+static char *put_parameter(const struct decision *decision, const struct piece *piece, char *at, bool *first) {
+    struct slice value = first_value(decision, piece->flags);
+    if (!value.ptr) value = piece->original;
+    if (!value.len) return at;
+    at = put_item(at, first, piece->text);
+    return put(at, value);
+}
+
+static char *put_whole(const struct decision *decision, const struct piece *piece, char *at) {
+    struct slice value = first_value(decision, piece->flags);
+    if (!value.ptr) return piece->original.len ? put(at, piece->original) : at;
+    if (piece->kind == PIECE_INSIDE && *value.ptr != '"') return put(at, value);
+    at = put(at, piece->text);
+    at = put(at, value);
+    return piece->after.len ? put(at, piece->after) : at;
+}
+
+static char *put_pieces(const struct decision *decision, char *at) {
+    const struct piece *pieces = decision->pieces->pieces;
+    bool first = true;
+    for (uint32_t i = 0; i < decision->pieces->count; i++) {
+        const struct piece *piece = &pieces[i];
+        switch (piece->kind) {
+        case PIECE_OPEN:
+            if (piece->flags && !(piece->flags & decision->valued)) {
+                i += piece->skip;
+                break;
+            }
+            first = true;
+            at = put(at, piece->text);
+            break;
+        case PIECE_IF:
+            if (!(piece->flags & decision->off)) at = put_item(at, &first, piece->text);
+            break;
+        case PIECE_ITEM:
+            at = put_item(at, &first, piece->text);
+            break;
+        case PIECE_VALUE:
+            at = put_parameter(decision, piece, at, &first);
+            break;
+        case PIECE_WHOLE:
+        case PIECE_INSIDE:
+            at = put_whole(decision, piece, at);
+            break;
+        default:
+            at = put(at, piece->text);
+        }
+    }
+    return at;
+}
+
+char *put_flagged_tail(const struct decision *decision, char *at) {
+    bool first = true;
+    at = put(at, SLICE_LIT("\"config\":"));
+    at = decision->pieces ? put_pieces(decision, at) : put(at, decision->version->config);
+    at = put(at, SLICE_LIT(",\"flags\":{"));
+    for (uint32_t i = 0; i < decision->bound->flag_count; i++) {
+        if (!(decision->valued >> i & 1)) continue;
+        at = put_item(at, &first, variant_of(decision, i)->member);
+    }
+    return put(at, SLICE_LIT("}}"));
+}
+
+/* Every value may stand once among the flags, and at each piece that it is for. */
+size_t flagged_size(const struct decision *decision) {
+    size_t size = decision->version->decision_tail.len + 2;
+    for (uint32_t i = 0; i < decision->bound->flag_count; i++)
+        if (decision->valued >> i & 1) size += variant_of(decision, i)->member.len + 1;
+    if (!decision->pieces || !decision->pieces->takes_values) return size;
+    for (uint32_t i = 0; i < decision->pieces->count; i++) {
+        const struct piece *piece = &decision->pieces->pieces[i];
+        if (piece->flags) size += piece->text.len + piece->after.len + first_value(decision, piece->flags).len + 1;
+    }
+    return size;
+}
+
+/* Of what the flags said: another flag, another definition and another variant each make another number. */
+uint64_t flags_sum(const struct decision *decision) {
+    uint64_t sum = decision->bound->flag_count;
+    for (uint32_t i = 0; i < decision->bound->flag_count; i++) {
+        const struct flag *flag = decision->slots[decision->bound->slots[i]];
+        sum = (sum ^ (uint64_t)flag->seq) * UINT64_C(0x9E3779B97F4A7C15);
+        sum = ((sum ^ sum >> 29) + (uint64_t)(decision->results[i].variant + 2)) * UINT64_C(0xBF58476D1CE4E5B9);
+        sum ^= sum >> 32;
+    }
+    return sum;
+}
+
+/* ---- explaining ---- */
+
+static void write_effect(struct jw *jw, const struct flag_binding *binding, const struct decision *decision,
+                         uint32_t i) {
+    bool has_value = decision->valued >> i & 1;
+    jw_object(jw, NULL);
+    jw_slice(jw, flag_binding_kind_name(binding->kind), binding->name);
+    if (binding->kind != FLAG_PARAMETER)
+        jw_bool(jw, "on", !(decision->off >> i & 1));
+    else if (has_value)
+        jw_raw(jw, "value", variant_of(decision, i)->value);
+    jw_end_object(jw);
+}
+
+static void write_effects(struct jw *jw, const struct flag *flag, const struct decision *decision, uint32_t i) {
+    jw_array(jw, "does");
+    for (uint32_t b = 0; b < flag->binding_count; b++) {
+        const struct flag_binding *binding = &flag->bindings[b];
+        if (slice_equal(binding->agent, decision->bound->agent) || slice_equal_text(binding->agent, FLAG_EVERY_AGENT))
+            write_effect(jw, binding, decision, i);
+    }
+    jw_end_array(jw);
+}
+
+static void write_trace(struct jw *jw, const struct logic_trace *trace) {
+    if (trace->operation) {
+        jw_object(jw, "taken");
+        jw_text(jw, "operation", trace->operation);
+        jw_int(jw, "argument", trace->argument);
+        jw_end_object(jw);
+    }
+    if (!trace->has_bucket) return;
+    jw_int(jw, "bucket", trace->bucket);
+    jw_int(jw, "of", trace->total);
+}
+
+static void write_flag(struct jw *jw, const struct decision *decision, const struct logic_context *context,
+                       uint32_t i) {
+    const struct flag *flag = decision->slots[decision->bound->slots[i]];
+    struct logic_scratch scratch;
+    struct logic_trace trace = {0};
+    struct flag_result result;
+    char room[FLAG_RESULT_ROOM] = "";
+    flag_evaluate(flag, context, &scratch, &trace, room, &result);
+    jw_object(jw, NULL);
+    jw_slice(jw, "key", flag->key);
+    jw_text(jw, "reason", flag_reason_name((enum flag_reason)result.reason));
+    if (result.error) jw_text(jw, "error", flag_error_name((enum flag_error)result.error));
+    if (*room) jw_text(jw, "result", room);
+    if (result.variant != FLAG_NO_VARIANT) {
+        jw_slice(jw, "variant", flag->variants[result.variant].name);
+        jw_raw(jw, "value", flag->variants[result.variant].value);
+    }
+    write_trace(jw, &trace);
+    write_effects(jw, flag, decision, i);
+    jw_int(jw, "seq", flag->seq);
+    jw_raw(jw, "definition", flag->definition);
+    jw_end_object(jw);
+}
+
+void explain_flags(const struct decision *decision, const struct resolve_question *question, struct jw *jw) {
+    struct logic_member member;
+    struct logic_context context = context_of(question, &member);
+    if (!decision->bound) return;
+    jw_array(jw, "flags");
+    for (uint32_t i = 0; i < decision->bound->flag_count; i++)
+        write_flag(jw, decision, &context, i);
+    jw_end_array(jw);
+}
