@@ -201,6 +201,8 @@ static int write_snapshot(const struct snapshot *snapshot, const char *environme
     jw_object(&jw, "agents");
     int r = write_entries(snapshot, environment, agent, &jw, err);
     jw_end_object(&jw);
+    const struct snapshot_flags *flags = snapshot_flags(snapshot, slice_of(environment));
+    if (flags) snapshot_flags_write(flags, &jw);
     jw_end_object(&jw);
     if (r == 0 && out->failed) return err_no_memory(err);
     return r;

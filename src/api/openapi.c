@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define NAME_PATTERN "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+#define FLAG_PATTERN "(?!agent\\.)[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 #define NUMBER_PATTERN "(0|[1-9][0-9]{0,17})"
 #define POSITION_PATTERN NUMBER_PATTERN "\\." NUMBER_PATTERN
 #define TIME_PATTERN                                                                                                   \
@@ -168,6 +169,9 @@ static void write_param_schema(struct jw *jw, const struct op_param *param) {
         break;
     case PARAM_NAME:
         write_patterned(jw, NAME_PATTERN);
+        break;
+    case PARAM_FLAG:
+        write_patterned(jw, FLAG_PATTERN);
         break;
     case PARAM_UUID:
         write_patterned(jw, "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}");

@@ -56,6 +56,12 @@ static struct resolve_question question_of(struct api *api, const struct asked *
     return question;
 }
 
+/* Read only where a flag asks for the time. */
+static int64_t time_for_flags(struct api *api, const struct snapshot *snapshot, struct slice environment) {
+    const struct snapshot_flags *flags = snapshot_flags(snapshot, environment);
+    return flags && snapshot_flags_read_time(flags) ? clock_wall(api->options.ops->clock) / 1000000 : 0;
+}
+
 static int resolve_now(struct api *api, const struct asked *asked, const struct principal *principal,
                        const struct snapshot *snapshot, struct http_request *request, struct http_response *response,
                        struct err *err) {
@@ -63,6 +69,7 @@ static int resolve_now(struct api *api, const struct asked *asked, const struct 
     int r = question_environment(principal, asked->environment, &question.environment, err);
     if (r < 0) return r;
     struct decision decision;
+    question.now = time_for_flags(api, snapshot, question.environment);
     r = resolve(snapshot, &question, &decision);
     if (r > 0) return resolve_missing(r, asked->agent, question.environment, err);
 

@@ -114,6 +114,15 @@ static int load_refs(struct step *step, struct store_tx *tx, struct err *err) {
     return 0;
 }
 
+static int load_flags(struct step *step, struct store_tx *tx, struct err *err) {
+    struct environment *environments;
+    size_t count;
+    int r = store_environments(tx, &step->arena, &environments, &count, err);
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = live_load_flags(tx, step->edit, environments[i].name, 0, err);
+    return r;
+}
+
 static int load_all(void *arg, struct store_tx *tx, struct err *err) {
     struct step *step = arg;
     int64_t at;
@@ -121,6 +130,7 @@ static int load_all(void *arg, struct store_tx *tx, struct err *err) {
     if (r == 0) r = load_agents(step, tx, err);
     if (r == 0) r = load_environments(step, tx, err);
     if (r == 0) r = load_refs(step, tx, err);
+    if (r == 0) r = load_flags(step, tx, err);
     if (r == 0) r = load_keys(step, tx, err);
     return r;
 }
@@ -136,9 +146,17 @@ static int tell_rollout(struct step *step, struct store_tx *tx, const struct sto
     return options->rollout(options->rollout_ctx, &rollout, err);
 }
 
+/* All changes of an environment's flags in this step come with the first touch of them. */
+static int follow_flags(struct step *step, struct store_tx *tx, const struct store_touch *touch, struct err *err) {
+    for (const struct store_touch *before = step->touches; before < touch; before++)
+        if (before->what == TOUCHED_FLAGS && !strcmp(before->environment, touch->environment)) return 0;
+    return live_follow_flags(tx, step->edit, touch->environment, step->live->position.seq, step->position.seq, err);
+}
+
 static int load_touch(struct step *step, struct store_tx *tx, const struct store_touch *touch, struct err *err) {
     int r = 0;
-    if (touch->keys) return load_keys(step, tx, err);
+    if (touch->what == TOUCHED_KEYS) return load_keys(step, tx, err);
+    if (touch->what == TOUCHED_FLAGS) return follow_flags(step, tx, touch, err);
     if (*touch->agent) r = snapshot_edit_agent(step->edit, touch->agent);
     if (r == 0 && *touch->environment) r = snapshot_edit_environment(step->edit, touch->environment);
     if (r < 0) return err_no_memory(err);

@@ -64,5 +64,11 @@ int live_wait(struct live *live, struct position position, int64_t microseconds,
 /* Puts what the store says of one ref as of `seq` (0 = now) into the edit. STORE_NONE when nothing was served there. */
 int live_load_entry(struct store_tx *tx, struct snapshot_edit *edit, const char *agent, const char *environment,
                     int64_t seq, struct err *err) MUST_CHECK;
+/* Puts all flags of an environment as of `seq` (0 = now) into the edit; nothing, when there never were any. */
+int live_load_flags(struct store_tx *tx, struct snapshot_edit *edit, const char *environment, int64_t seq,
+                    struct err *err) MUST_CHECK;
+/* Puts those into the edit that have changed behind `after`, up to `last`. */
+int live_follow_flags(struct store_tx *tx, struct snapshot_edit *edit, const char *environment, int64_t after,
+                      int64_t last, struct err *err) MUST_CHECK;
 
 #endif

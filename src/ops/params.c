@@ -4,6 +4,7 @@
  * a body must have the JSON type. Whatever passes here needs no second look for its form.
  */
 #include "base/uuid.h"
+#include "flags/flags.h"
 #include "model/names.h"
 #include "model/show.h"
 #include "model/webhook.h"
@@ -57,6 +58,8 @@ static int check_text(const struct op_param *param, const char *text, struct err
     case PARAM_NAME:
     case PARAM_NAMES:
         return name_check(param->name, text, at, err);
+    case PARAM_FLAG:
+        return flag_key_valid(slice_of(text)) ? 0 : wrong(param, err, text);
     case PARAM_VERSION: {
         int r = version_ref_parse(text, &ref, err);
         if (r < 0) err_at(err, "%s", at);

@@ -28,6 +28,7 @@ static int find_position(struct past_run *run, struct store_tx *tx, struct err *
     int64_t at;
     if (clock_from_text(run->past->moment, &at)) {
         if (run->question.session_started_at > at) run->question.session_started_at = 0; /* it had not begun */
+        run->question.now = at / 1000000;
         int r = store_position_at(tx, at, &run->position, err);
         return r == STORE_NONE ? before_history(run, err) : r;
     }
@@ -70,6 +71,7 @@ static int load_past(void *arg, struct store_tx *tx, struct err *err) {
     if (r == 0) r = snapshot_edit_environment(run->edit, run->environment);
     if (r < 0) return err_no_memory(err);
     r = live_load_entry(tx, run->edit, run->agent, run->environment, run->position.seq, err);
+    if (r == 0) r = live_load_flags(tx, run->edit, run->environment, run->position.seq, err);
     return r == STORE_NONE ? before_history(run, err) : r;
 }
 

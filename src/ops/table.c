@@ -101,6 +101,7 @@ const char *param_type_name(enum param_type type) {
         [PARAM_OUTCOMES] = "a list of outcomes",
         [PARAM_SPANS] = "a list of resources with their spans",
         [PARAM_EVENTS] = "a list of events",
+        [PARAM_FLAG] = "a flag's key: 1 to 128 letters, digits, . _ and -, a letter or digit first, not \"agent.…\"",
         [PARAM_LABEL] = "1 to 64 visible characters",
     };
     return names[type];

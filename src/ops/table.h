@@ -29,6 +29,7 @@ enum param_type {
     PARAM_TEXT,     /* text, at most 512 bytes */
     PARAM_REASON,   /* text, at most REASON_MAX bytes */
     PARAM_NAME,     /* a name (model/names.h) */
+    PARAM_FLAG,     /* a flag's key (flags/flags.h) */
     PARAM_NUMBER,   /* whole number >= 0 */
     PARAM_LIMIT,    /* 1 … 1000 */
     PARAM_BOOL,     /* true, false; in a query also 1, 0 */

@@ -75,6 +75,14 @@
     "FROM (SELECT name, max(seq) AS seq FROM webhook_log GROUP BY name) r " \
     "JOIN webhook_log w ON w.name = r.name AND w.seq = r.seq WHERE w.removed = 0"
 
+#define FLAGS_NOW "flags_now"
+#define FLAGS_NOW_COLUMNS "environment, part, key, content, bindings, reason, created_by, created_at, seq"
+#define FLAGS_NOW_TRUTH \
+    "SELECT f.environment, f.part, f.key, f.content, f.bindings, f.reason, f.created_by, f.created_at, f.seq " \
+    "FROM (SELECT environment, part, key, max(seq) AS seq FROM flag_log GROUP BY environment, part, key) r " \
+    "JOIN flag_log f ON f.environment = r.environment AND f.part = r.part AND f.key = r.key AND f.seq = r.seq " \
+    "WHERE f.removed = 0"
+
 #define MADE_ANEW(table, columns, truth) "DELETE FROM " table "; INSERT INTO " table " (" columns ") " truth ";"
 static const char rebuild_sql[] =
     MADE_ANEW(AGENTS_NOW, AGENTS_NOW_COLUMNS, AGENTS_NOW_TRUTH)
@@ -85,7 +93,8 @@ static const char rebuild_sql[] =
     MADE_ANEW(ROLLOUTS_NOW, ROLLOUTS_NOW_COLUMNS, ROLLOUTS_NOW_TRUTH)
     MADE_ANEW(PANICS_NOW, PANICS_NOW_COLUMNS, PANICS_NOW_TRUTH)
     MADE_ANEW(TEMPLATES_NOW, TEMPLATES_NOW_COLUMNS, TEMPLATES_NOW_TRUTH)
-    MADE_ANEW(WEBHOOKS_NOW, WEBHOOKS_NOW_COLUMNS, WEBHOOKS_NOW_TRUTH);
+    MADE_ANEW(WEBHOOKS_NOW, WEBHOOKS_NOW_COLUMNS, WEBHOOKS_NOW_TRUTH)
+    MADE_ANEW(FLAGS_NOW, FLAGS_NOW_COLUMNS, FLAGS_NOW_TRUTH);
 
 /* Rows that only one side has. */
 #define DIFFERENCE(table, columns, truth) \
@@ -103,6 +112,7 @@ static const struct {
     DIFFERENCE(PANICS_NOW, PANICS_NOW_COLUMNS, PANICS_NOW_TRUTH)
     DIFFERENCE(TEMPLATES_NOW, TEMPLATES_NOW_COLUMNS, TEMPLATES_NOW_TRUTH)
     DIFFERENCE(WEBHOOKS_NOW, WEBHOOKS_NOW_COLUMNS, WEBHOOKS_NOW_TRUTH)
+    DIFFERENCE(FLAGS_NOW, FLAGS_NOW_COLUMNS, FLAGS_NOW_TRUTH)
 };
 /* clang-format on */
 
@@ -141,6 +151,7 @@ static const struct derived_table derived_tables[] = {
     {"SELECT " PANICS_NOW_COLUMNS " FROM panics_now ORDER BY environment, agent", 7},
     {"SELECT " TEMPLATES_NOW_COLUMNS " FROM rollout_templates_now ORDER BY name", 6},
     {"SELECT " WEBHOOKS_NOW_COLUMNS " FROM webhooks_now ORDER BY name", 8},
+    {"SELECT " FLAGS_NOW_COLUMNS " FROM flags_now ORDER BY environment, part, key", 9},
 };
 
 /* hash := SHA-256(hash, then each column as its length and its text) */

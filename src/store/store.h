@@ -75,12 +75,17 @@ int store_position_known(struct store_tx *tx, struct position position, struct e
  * "epoch_begin". */
 int store_epoch_begin(struct store *store, int64_t after, const char *reason, struct err *err) MUST_CHECK;
 
-/* What a range of changes touched: one row a (seq, agent, environment); agent "" with environment "" and `keys` for a change to keys. */
+/* What a range of changes touched: one row a (seq, agent, environment, what). */
+enum store_touched {
+    TOUCHED_NOUNS, /* an agent, an environment, or what an environment serves for an agent */
+    TOUCHED_KEYS,  /* keys were made or revoked */
+    TOUCHED_FLAGS, /* flags of the environment, or what they share */
+};
 struct store_touch {
     int64_t seq;
     const char *agent;       /* "" when the change is about no agent */
     const char *environment; /* "" when it is about none: the agent or the keys themselves */
-    bool keys;               /* keys were made or revoked */
+    enum store_touched what;
 };
 /* Touches with seq > after, in order, at most `limit` (rows of one seq are never split). */
 int store_touches(struct store_tx *tx, int64_t after, size_t limit, struct arena *arena, struct store_touch **ret,

@@ -6,7 +6,7 @@
 #include "store/store_impl.h"
 
 #define TOUCH_BRANCH(columns, table)                                                                                   \
-    "SELECT t.seq, t.agent, t.environment, t.keys FROM (SELECT DISTINCT seq, " columns " FROM " table                  \
+    "SELECT t.seq, t.agent, t.environment, t.what FROM (SELECT DISTINCT seq, " columns " FROM " table                  \
     " WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) t "
 
 /* Changes to what stands behind refs touch each of them: those that are served now, as those that are not have nothing to be loaded. */
@@ -19,19 +19,20 @@
     "JOIN refs_now r ON r.environment = p.environment AND (p.agent = '' OR p.agent = r.agent)) s"
 
 /* clang-format off */
-static const char touches_sql[] = "SELECT u.seq, u.agent, u.environment, u.keys FROM ("
-    TOUCH_BRANCH("agent, '' AS environment, 0 AS keys", "agent_log") "UNION "
-    TOUCH_BRANCH("agent, '' AS environment, 0 AS keys", "versions") "UNION "
-    TOUCH_BRANCH("'' AS agent, environment, 0 AS keys", "environment_log") "UNION "
-    TOUCH_BRANCH("agent, environment, 0 AS keys", "deployments") "UNION "
-    TOUCH_BRANCH("agent, environment, 0 AS keys", "hold_log") "UNION "
-    TOUCH_BRANCH("agent, environment, 0 AS keys", "override_log") "UNION "
-    TOUCH_BRANCH("agent, environment, 0 AS keys", "rollout_moves") "UNION "
-    TOUCH_BRANCH("agent, environment, 0 AS keys", PANICS) "UNION "
-    TOUCH_BRANCH("agent, environment, 0 AS keys", SESSION_CHANGES) "UNION "
-    TOUCH_BRANCH("'' AS agent, '' AS environment, 1 AS keys", "keys") "UNION "
-    TOUCH_BRANCH("'' AS agent, '' AS environment, 1 AS keys", "key_revocations")
-    ") u ORDER BY u.seq, u.agent, u.environment, u.keys LIMIT $3";
+static const char touches_sql[] = "SELECT u.seq, u.agent, u.environment, u.what FROM ("
+    TOUCH_BRANCH("agent, '' AS environment, 0 AS what", "agent_log") "UNION "
+    TOUCH_BRANCH("agent, '' AS environment, 0 AS what", "versions") "UNION "
+    TOUCH_BRANCH("'' AS agent, environment, 0 AS what", "environment_log") "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS what", "deployments") "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS what", "hold_log") "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS what", "override_log") "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS what", "rollout_moves") "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS what", PANICS) "UNION "
+    TOUCH_BRANCH("agent, environment, 0 AS what", SESSION_CHANGES) "UNION "
+    TOUCH_BRANCH("'' AS agent, '' AS environment, 1 AS what", "keys") "UNION "
+    TOUCH_BRANCH("'' AS agent, '' AS environment, 1 AS what", "key_revocations") "UNION "
+    TOUCH_BRANCH("'' AS agent, environment, 2 AS what", "flag_log")
+    ") u ORDER BY u.seq, u.agent, u.environment, u.what LIMIT $3";
 /* clang-format on */
 
 static int read_touch(struct db_stmt *stmt, struct arena *arena, void *ret, struct err *err) {
@@ -40,7 +41,7 @@ static int read_touch(struct db_stmt *stmt, struct arena *arena, void *ret, stru
 
     touch.agent = row_text(&row);
     touch.environment = row_text(&row);
-    touch.keys = row_int(&row) != 0;
+    touch.what = (enum store_touched)row_int(&row);
     *(struct store_touch *)ret = touch;
     return row_end(&row, err);
 }

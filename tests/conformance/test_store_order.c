@@ -248,11 +248,11 @@ static struct touches_query touches(struct kit *kit, int64_t after, size_t limit
 }
 
 static void assert_touch(const struct store_touch *touch, int64_t seq, const char *agent, const char *environment,
-                         bool keys) {
+                         enum store_touched what) {
     assert_int_equal(touch->seq, seq);
     assert_string_equal(touch->agent, agent);
     assert_string_equal(touch->environment, environment);
-    assert_int_equal(touch->keys, keys);
+    assert_int_equal(touch->what, what);
 }
 
 static void every_change_tells_what_it_touched(void **state) {
@@ -277,16 +277,16 @@ static void every_change_tells_what_it_touched(void **state) {
 
     struct touches_query all = touches(kit, 0, 100);
     assert_int_equal(all.count, 14);
-    assert_touch(&all.touches[0], 1, "", "prod", false);
-    assert_touch(&all.touches[1], 2, "a", "", false);
-    assert_touch(&all.touches[4], 5, "b", "", false);
-    assert_touch(&all.touches[5], 6, "a", "prod", false);
-    assert_touch(&all.touches[6], 7, "a", "prod", false);
-    assert_touch(&all.touches[7], 7, "b", "prod", false);
-    assert_touch(&all.touches[8], 8, "a", "prod", false);
-    assert_touch(&all.touches[11], 11, "b", "prod", false);
-    assert_touch(&all.touches[12], 12, "", "", true);
-    assert_touch(&all.touches[13], 13, "", "", true);
+    assert_touch(&all.touches[0], 1, "", "prod", TOUCHED_NOUNS);
+    assert_touch(&all.touches[1], 2, "a", "", TOUCHED_NOUNS);
+    assert_touch(&all.touches[4], 5, "b", "", TOUCHED_NOUNS);
+    assert_touch(&all.touches[5], 6, "a", "prod", TOUCHED_NOUNS);
+    assert_touch(&all.touches[6], 7, "a", "prod", TOUCHED_NOUNS);
+    assert_touch(&all.touches[7], 7, "b", "prod", TOUCHED_NOUNS);
+    assert_touch(&all.touches[8], 8, "a", "prod", TOUCHED_NOUNS);
+    assert_touch(&all.touches[11], 11, "b", "prod", TOUCHED_NOUNS);
+    assert_touch(&all.touches[12], 12, "", "", TOUCHED_KEYS);
+    assert_touch(&all.touches[13], 13, "", "", TOUCHED_KEYS);
 
     assert_int_equal(touches(kit, 13, 100).count, 0);
     assert_int_equal(touches(kit, 5, 2).count, 1); /* 6; 7 would be split */

@@ -215,6 +215,47 @@ class World:
         self.admin.op("webhook_put", **made)
         return made["webhook"]
 
+    def flag(self, **more):
+        """A new flag; its key."""
+        made = {**self.recipe_flag_put(), **more}
+        self.admin.op("flag_put", **made)
+        return made["flag"]
+
+    def recipe_flag_list(self):
+        self.flag()
+        return {"environment": ENVIRONMENT}
+
+    def recipe_flag_get(self):
+        return {"environment": ENVIRONMENT, "flag": self.flag()}
+
+    def recipe_flag_put(self):
+        definition = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off",
+                      "targeting": {"fractional": [["on", 20], ["off", 80]]}, "metadata": {"owner": "care"}}
+        return {"environment": ENVIRONMENT, "flag": unique("flag"), "definition": definition,
+                "bindings": [{"agent": self.served(1), "tool": "search"}], "reason": "try", "expected": 0}
+
+    def recipe_flag_delete(self):
+        return {"environment": ENVIRONMENT, "flag": self.flag(), "reason": "tried"}
+
+    def recipe_flag_enable(self):
+        flag = self.flag()
+        self.admin.op("flag_disable", environment=ENVIRONMENT, flag=flag)
+        return {"environment": ENVIRONMENT, "flag": flag, "reason": "mended"}
+
+    def recipe_flag_disable(self):
+        return {"environment": ENVIRONMENT, "flag": self.flag(), "reason": "fire"}
+
+    def recipe_flag_history(self):
+        return self.recipe_flag_get()
+
+    def recipe_flag_document_get(self):
+        return self.recipe_flag_list()
+
+    def recipe_flag_document_put(self):
+        made = self.recipe_flag_put()
+        return {"environment": ENVIRONMENT, "document": {"flags": {made["flag"]: made["definition"]}}, "bindings": {made["flag"]: made["bindings"]},
+                "replace": False, "reason": "import"}
+
     def recipe_webhook_list(self):
         self.webhook()
         return {}
