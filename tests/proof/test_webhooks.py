@@ -103,6 +103,8 @@ def test_killed_around_the_note(own_server, receiver, monkeypatch, point):
     server.close_clients()
     del server.env["SERIN_FAILPOINT"]
     server.start()
+    server.admin.call("rollout_abort", agent=agent, rollout=HERE, reason="what the kill left open, or nothing")
+    start_and_abort(server, agent)  # behind what may come again
     seen = wait_for_all(server, receiver, "chat")
     assert seen.count(0) == (2 if point == "webhook_answered" else 1)
     server.stop()
