@@ -77,10 +77,11 @@ static int text_of(struct import *import, const json_t *value, const char **ret,
     return *ret ? 0 : err_no_memory(err);
 }
 
+/* What the metadata stands under belongs to make_plan(), and the record outlives that. */
 static struct flag_record new_record(const struct import *import, enum flag_part part, const char *key) {
     return (struct flag_record){.environment = import->run->environment,
                                 .part = part,
-                                .key = key,
+                                .key = part == FLAG_PART_METADATA ? "" : key,
                                 .content = "{}",
                                 .bindings = "[]",
                                 .reason = import->run->reason,
