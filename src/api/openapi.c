@@ -217,7 +217,7 @@ static void write_field_schema(struct jw *jw, const struct answer_field *field) 
         jw_end_object(jw);
     } else if (field->type == FIELD_TEXTS) {
         write_items(jw, "string");
-    } else {
+    } else if (field->type != FIELD_ANY) {
         write_type(jw, types[field->type]);
     }
     if (field->type == FIELD_TIME) jw_text(jw, "format", "date-time");

@@ -196,6 +196,6 @@ int json_compact(const json_t *value, struct str *out) {
 }
 
 int json_pretty(const json_t *value, unsigned indent, bool sorted, struct str *out) {
-    struct writer w = {.out = out, .indent = indent, .sorted = sorted};
+    struct writer w = {.out = out, .indent = indent, .sorted = sorted, .keep_reals = true};
     return write_top(&w, value);
 }

@@ -250,12 +250,12 @@ static void test_canonical_bounds_depth(void **state) {
 static void test_pretty(void **state) {
     _cleanup_(json_decrefp) json_t *value = NULL;
     struct str out = STR_INIT;
-    assert_int_equal(parse_text("{\"b\":[1,{}],\"a\":[],\"c\":9007199254740993}", 8, &value, NULL), 0);
+    assert_int_equal(parse_text("{\"b\":[1.0,{}],\"a\":[],\"c\":9007199254740993}", 8, &value, NULL), 0);
     assert_int_equal(json_pretty(value, 2, false, &out), 0);
-    assert_string_equal(out.data, "{\n  \"b\": [\n    1,\n    {}\n  ],\n  \"a\": [],\n  \"c\": 9007199254740993\n}");
+    assert_string_equal(out.data, "{\n  \"b\": [\n    1.0,\n    {}\n  ],\n  \"a\": [],\n  \"c\": 9007199254740993\n}");
     str_clear(&out);
     assert_int_equal(json_pretty(value, 1, true, &out), 0);
-    assert_string_equal(out.data, "{\n \"a\": [],\n \"b\": [\n  1,\n  {}\n ],\n \"c\": 9007199254740993\n}");
+    assert_string_equal(out.data, "{\n \"a\": [],\n \"b\": [\n  1.0,\n  {}\n ],\n \"c\": 9007199254740993\n}");
     str_deinit(&out);
 }
 

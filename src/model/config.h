@@ -29,6 +29,9 @@ int config_normalise(const json_t *input, struct faults *faults, json_t **ret, s
  * 0 whether or not there are faults (look at faults->errors); NO_MEMORY or INTERNAL below 0. */
 int config_validate(const json_t *config, struct faults *faults, struct err *err) MUST_CHECK;
 
+/* The members of `parameters`, which are also taken at the top level; ended by NULL. */
+extern const char *const config_parameter_names[];
+
 /* spec/agent.schema.json as text. */
 struct slice config_schema(void);
 

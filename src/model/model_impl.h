@@ -51,9 +51,6 @@ const json_t *schema_resolve(const struct schema *schema, const json_t *node);
 extern const char agent_schema_json[]; /* spec/agent.schema.json */
 extern const size_t agent_schema_json_len;
 
-/* The members of `parameters`, which are also taken at the top level; ended by NULL. */
-extern const char *const config_parameter_names[];
-
 /* The name under which a tool is known to the model: its text, `name`, else `agent`; NULL for an MCP server
  * and for what is no tool. */
 const char *tool_name(const json_t *tool);

@@ -3,6 +3,7 @@
  * A tree that mirrors the document. Pointers are never stored as text: a document with one long key and many
  * values below it would cost the key once for each of them.
  */
+#include "model/config.h"
 #include "model/model_impl.h"
 
 #include <string.h>

@@ -25,7 +25,7 @@ int op_flag_document_get_read(struct op_run *run, struct store_tx *tx, struct jw
     size_t flag_count = 0, rule_count = 0;
     int64_t seq = 0, newest = 0;
     int r = need_flag_environment(run, tx, err);
-    if (r == 0) r = flag_moment(run, tx, &seq, err);
+    if (r == 0) r = flag_moment(run, tx, "at", &seq, err);
     if (r == 0) r = flag_records(run, tx, FLAG_PART_FLAG, seq, &flags, &flag_count, err);
     if (r == 0) r = flag_records(run, tx, FLAG_PART_EVALUATOR, seq, &rules, &rule_count, err);
     if (r == 0) r = store_flags_seq(tx, run->environment, seq, &newest, err);
@@ -43,6 +43,9 @@ int op_flag_document_get_read(struct op_run *run, struct store_tx *tx, struct jw
 }
 
 /* ---- in ---- */
+
+/* So many flags are named in an error; all are counted. */
+#define NAMED_MAX 10
 
 struct records {
     struct flag_record *items;
@@ -164,23 +167,55 @@ static int merged_rules(const struct import *import, json_t **ret, struct err *e
     return r;
 }
 
+static int refuse_broken(const struct str *names, size_t count, struct err *err) {
+    if (names->failed) return err_no_memory(err);
+    int r = err_set(err, ERR_CONFLICT, "%zu flag%s would stay and not go with these rules: %s%s", count,
+                    count == 1 ? "" : "s", names->data, count > NAMED_MAX ? " and others" : "");
+    err_at(err, "/document/$evaluators");
+    err_remedy(err, "Import these flags too, with the rules that they then refer to");
+    return r;
+}
+
 /* Flags that stay refer to rules that may be others now. */
 static int check_staying(struct import *import, json_t *rules, struct err *err) {
+    _cleanup_(str_deinit) struct str names = STR_INIT;
     struct flag_shared shared = {.evaluators = rules};
+    size_t broken = 0;
     int r = 0;
     for (size_t i = 0; r == 0 && !import->replace && i < import->flags.count; i++) {
         const struct flag_record *record = &import->flags.items[i];
         struct flag *flag = NULL;
         if (json_get(import->document.flags, record->key) || !strstr(record->content, "\"$ref\"")) continue;
         r = flag_of_record(record, &shared, &flag, err);
-        if (r == 0 && !flag) {
-            r = err_set(err, ERR_CONFLICT, "the flag %s, which stays, does not go with these rules", record->key);
-            err_at(err, "/document/$evaluators");
-        }
+        if (r == 0 && !flag && broken++ < NAMED_MAX) str_printf(&names, "%s%s", names.len ? ", " : "", record->key);
         flag_unref(flag);
     }
+    return r < 0 || !broken ? r : refuse_broken(&names, broken, err);
+}
+
+/* ---- what may not be meant ---- */
+
+static int warn_record(struct import *import, struct store_tx *tx, const struct flag_record *record,
+                       const struct flag_shared *shared, struct err *err) {
+    _cleanup_(flag_unrefp) struct flag *flag = NULL;
+    _cleanup_(str_deinit) struct str at = STR_INIT;
+    if (record->part != FLAG_PART_FLAG || !json_get(import->document.bindings, record->key)) return 0;
+    str_add_text(&at, "/bindings");
+    json_pointer_add(&at, record->key);
+    if (at.failed) return err_no_memory(err);
+    int r = flag_of_record(record, shared, &flag, err);
+    return r < 0 || !flag ? r : flag_warn(import->run, tx, flag, at.data, err);
+}
+
+static int warn_all(struct import *import, struct store_tx *tx, json_t *rules, struct err *err) {
+    struct flag_shared shared = {.evaluators = rules};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < import->plan->set.count; i++)
+        r = warn_record(import, tx, &import->plan->set.items[i], &shared, err);
     return r;
 }
+
+/* ---- the check ---- */
 
 /* The document with all rules that it may refer to: every fault at once. */
 static int read_document(struct import *import, json_t *rules, struct err *err) {
@@ -243,6 +278,7 @@ int op_flag_document_put_check(struct op_run *run, struct store_tx *tx, struct e
     if (r == 0)
         r = flag_bound_check(run, import.replace ? NULL : import.flags.items, import.replace ? 0 : import.flags.count,
                              plan->set.items, plan->set.count, err);
+    if (r == 0) r = warn_all(&import, tx, rules, err);
     if (r < 0) return r;
     run->unchanged = !plan->set.count && !plan->removed.count;
     return 0;
@@ -277,6 +313,7 @@ void op_flag_document_put_answer(struct op_run *run, struct jw *jw) {
     write_keys(jw, "removed", &plan->removed);
     jw_int(jw, "unchanged", (int64_t)plan->unchanged);
     jw_bool(jw, "changed", !run->unchanged);
+    write_faults(jw, "warnings", &run->call->faults, true);
 }
 
 void op_flag_document_put_detail(struct op_run *run, struct jw *jw) {

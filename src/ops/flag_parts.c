@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "model/config.h"
+#include "model/show.h"
 #include "ops/flags_impl.h"
 
 #include "snapshot/flags.h"
@@ -30,27 +32,35 @@ int need_flag_change(struct op_run *run, struct store_tx *tx, struct err *err) {
     return r;
 }
 
-static int find_moment(struct store_tx *tx, const char *text, struct position *ret, struct err *err) {
-    int64_t at;
-    if (clock_from_text(text, &at)) return store_position_at(tx, at, ret, err);
-    if (!position_from_text(text, ret))
-        return err_set(err, ERR_BAD_REQUEST, "`at` must be a time (RFC 3339) or a position (epoch.seq)");
-    int r = store_position_known(tx, *ret, err);
-    if (r != STORE_NONE) return r;
-    r = err_set(err, ERR_POSITION_UNKNOWN, "this store's history has no position %s", text);
-    err_at(err, "at");
+static int not_a_moment(const char *param, const char *text, struct err *err) {
+    char shown[SHOW_SIZE];
+    int r = err_set(err, ERR_BAD_REQUEST, "`%s` must be a time (RFC 3339) or a position (epoch.seq), not %s", param,
+                    show_text(text, shown));
+    err_at(err, "%s", param);
     return r;
 }
 
-int flag_moment(struct op_run *run, struct store_tx *tx, int64_t *ret, struct err *err) {
-    const char *text = run_text(run, "at");
+static int find_moment(struct store_tx *tx, const char *param, const char *text, struct position *ret,
+                       struct err *err) {
+    int64_t at;
+    if (clock_from_text(text, &at)) return store_position_at(tx, at, ret, err);
+    if (!position_from_text(text, ret)) return not_a_moment(param, text, err);
+    int r = store_position_known(tx, *ret, err);
+    if (r != STORE_NONE) return r;
+    r = err_set(err, ERR_POSITION_UNKNOWN, "this store's history has no position %s", text);
+    err_at(err, "%s", param);
+    return r;
+}
+
+int flag_moment(struct op_run *run, struct store_tx *tx, const char *param, int64_t *ret, struct err *err) {
+    const char *text = run_text(run, param);
     struct position position = {0};
     *ret = 0;
     if (!text) return 0;
-    int r = find_moment(tx, text, &position, err);
+    int r = find_moment(tx, param, text, &position, err);
     if (r == STORE_NONE || (r == 0 && !position.seq)) {
         r = err_set(err, ERR_BEFORE_HISTORY, "nothing was there yet at %s", text);
-        err_at(err, "at");
+        err_at(err, "%s", param);
     }
     *ret = position.seq;
     return r;
@@ -179,12 +189,20 @@ static int read_served(struct op_run *run, struct store_tx *tx, const char *agen
     return json_parse(version.config.ptr, version.config.len, JSON_DEPTH_MAX, ret, err);
 }
 
+static bool is_parameter(struct slice name) {
+    for (const char *const *known = config_parameter_names; *known; known++)
+        if (slice_equal_text(name, *known)) return true;
+    return slice_equal_text(name, "model");
+}
+
 static int warn_binding(struct op_run *run, struct store_tx *tx, const struct flag_binding *binding, const char *at,
                         struct err *err) {
     _cleanup_(json_decrefp) json_t *config = NULL;
     struct agent agent;
     int64_t version = 0;
     struct faults *faults = &run->call->faults;
+    if (binding->kind == FLAG_PARAMETER && !is_parameter(binding->name))
+        (void)faults_warn(faults, at, "configurations have no parameter \"%s\"", binding->name.ptr);
     if (slice_equal_text(binding->agent, FLAG_EVERY_AGENT)) return 0;
     int r = store_agent_get(tx, binding->agent.ptr, run->arena, &agent, err);
     if (r == STORE_NONE) (void)faults_warn(faults, at, "there is no agent \"%s\" yet", binding->agent.ptr);

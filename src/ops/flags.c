@@ -7,7 +7,7 @@
 
 /* ---- reading ---- */
 
-static int no_flag(struct op_run *run, struct err *err) {
+int no_flag(struct op_run *run, struct err *err) {
     int r = err_set(err, ERR_NOT_FOUND, "%s has no flag \"%s\"", run->environment, run_text(run, "flag"));
     err_at(err, "flag");
     err_remedy(err, "`serin flag list -e %s` lists them", run->environment);
@@ -40,7 +40,7 @@ int op_flag_get_read(struct op_run *run, struct store_tx *tx, struct jw *jw, str
     struct flag_record record;
     int64_t seq = 0;
     int r = need_flag_environment(run, tx, err);
-    if (r == 0) r = flag_moment(run, tx, &seq, err);
+    if (r == 0) r = flag_moment(run, tx, "at", &seq, err);
     if (r == 0) r = find_flag(run, tx, seq, &record, err);
     if (r == 0) r = flag_shared_read(run, tx, seq, &shared, err);
     return r < 0 ? r : write_members(jw, &record, &shared, err);
@@ -52,7 +52,7 @@ int op_flag_list_read(struct op_run *run, struct store_tx *tx, struct jw *jw, st
     struct flag_record *records = NULL;
     int64_t seq = 0;
     int r = need_flag_environment(run, tx, err);
-    if (r == 0) r = flag_moment(run, tx, &seq, err);
+    if (r == 0) r = flag_moment(run, tx, "at", &seq, err);
     if (r < 0) return r;
     struct store_flags_query query = {run->environment, FLAG_PART_FLAG, seq, run_text_or(run, "after", ""), limit + 1};
     r = store_flags(tx, &query, run->arena, &records, &count, err);

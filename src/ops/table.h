@@ -90,6 +90,7 @@ enum field_type {
     FIELD_HASH,
     FIELD_OBJECT,
     FIELD_TEXTS,
+    FIELD_ANY,
     FIELD_REF,
     FIELD_LIST
 };

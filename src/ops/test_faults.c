@@ -20,6 +20,8 @@ static int wrap(void *ctx, struct db *inner, struct db **ret) {
     return db_fault_wrap(inner, ctx, ret);
 }
 
+#define ON_OFF "'state':'ENABLED','variants':{'on':true,'off':false}"
+
 /* Two agents, two versions each, the first ones served, an override and a hold to remove. */
 static void open_world(void) {
     char url[64];
@@ -44,6 +46,7 @@ static void open_world(void) {
     world_do(&world, "rollout_start", "{'agent':'r','environment':'production','version':2,'reason':''}");
     world_do(&world, "panic_set", "{'agent':'a','environment':'production','version':1,'reason':''}");
     world_do(&world, "webhook_put", "{'webhook':'chat','url':'https://hooks.example/x'}");
+    world_do(&world, "flag_put", "{'environment':'production','flag':'f','definition':{" ON_OFF "},'reason':''}");
 }
 
 static const struct {
@@ -74,6 +77,14 @@ static const struct {
     {"panic_release", "{'agent':'a','environment':'production'}"},
     {"agent_put", "{'agent':'a','session':'follow'}"},
     {"key_create", "{'name':'robot','role':'resolve'}"},
+    {"flag_put", "{'environment':'production','flag':'g','definition':{" ON_OFF
+                 "},'bindings':[{'agent':'a','parameter':'seed'},{'agent':'*','tool':'t'}],'reason':''}"},
+    {"flag_put", "{'environment':'production','flag':'f','definition':{" ON_OFF ",'defaultVariant':'on'},'reason':''}"},
+    {"flag_disable", "{'environment':'production','flag':'f'}"},
+    {"flag_delete", "{'environment':'production','flag':'f'}"},
+    {"flag_document_put",
+     "{'environment':'production','replace':true,'reason':'','document':{'flags':{'h':{" ON_OFF
+     ",'targeting':{'if':[{'$ref':'r'},'on']}}},'$evaluators':{'r':{'var':'x'}},'metadata':{'m':1}}}"},
 };
 
 struct state {

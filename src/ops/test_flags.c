@@ -140,6 +140,16 @@ static void test_what_may_not_be_meant_is_told(void **state) {
     assert_non_null(strstr(text("/warnings/0/detail"), "has no tool \"fax\""));
     assert_non_null(strstr(text("/warnings/1/detail"), "no agent \"nobody\""));
     assert_non_null(strstr(text("/warnings/2/detail"), "no guardrail \"g\""));
+    world_do(&world, "flag_put",
+             PUT(ON_OFF, ",'bindings':[{'agent':'*','parameter':'temprature'},"
+                         "{'agent':'support','parameter':'model'},{'agent':'support','parameter':'seed'}]"));
+    assert_int_equal(json_array_size(json_at(world.answer, "/warnings")), 1);
+    assert_non_null(strstr(text("/warnings/0/detail"), "no parameter \"temprature\""));
+    world_do(&world, "flag_document_put",
+             "{'environment':'staging','document':{'flags':{'a':{" ON_OFF "},'b':{" ON_OFF
+             "}}},'bindings':{'b':[{'agent':'support','tool':'mail'},{'agent':'nobody','tool':'x'}]},'reason':''}");
+    assert_int_equal(json_array_size(json_at(world.answer, "/warnings")), 1);
+    assert_string_equal(text("/warnings/0/at"), "/bindings/b/1");
 }
 
 static void test_history_and_the_past(void **state) {
@@ -168,6 +178,59 @@ static void test_history_and_the_past(void **state) {
     assert_int_equal(world_call(&world, "flag_history", "{'environment':'staging','flag':'never'}"), ERR_NOT_FOUND);
 }
 
+static const char *difference(size_t i) {
+    static char text[300];
+    const json_t *change = json_array_get(json_at(world.answer, "/changes"), i);
+    char *was = json_dumps(json_get(change, "was"), JSON_COMPACT | JSON_ENCODE_ANY),
+         *is = json_dumps(json_get(change, "is"), JSON_COMPACT | JSON_ENCODE_ANY);
+    snprintf(text, sizeof(text), "%s %s -> %s", json_get_text(change, "at"), was ? was : "", is ? is : "");
+    free(was);
+    free(is);
+    return text;
+}
+
+static size_t differences(const char *more) {
+    char params[200];
+    snprintf(params, sizeof(params), "{" HERE "%s}", more);
+    return json_array_size(json_get(world_do(&world, "flag_diff", params), "changes"));
+}
+
+static void test_what_differs(void **state) {
+    char more[100];
+    assert_int_equal(world_call(&world, "flag_diff", "{" HERE "}"), ERR_NOT_FOUND);
+    world_do(&world, "flag_put", PUT(ON_OFF ",'targeting':{'if':[{'var':'a~b'},'on','off']}", ""));
+    int64_t first = world_seq(&world);
+    assert_int_equal(differences(""), 2); /* it and its bindings were not there */
+    assert_string_equal(difference(0), "/bindings  -> []");
+    assert_int_equal(number("/from"), 0);
+    assert_int_equal(number("/to"), first);
+    world_do(&world, "flag_put",
+             PUT("'state':'DISABLED','variants':{'on':true,'off':false,'a/b':true},'targeting':{'if':[{'var':'a~b'},"
+                 "'off']}",
+                 ",'bindings':[{'agent':'support','tool':'mail'}]"));
+    int64_t second = world_seq(&world);
+    assert_int_equal(differences(""), 5);
+    assert_string_equal(difference(0), "/bindings/0  -> {\"agent\":\"support\",\"tool\":\"mail\"}");
+    assert_string_equal(difference(1), "/definition/state \"ENABLED\" -> \"DISABLED\"");
+    assert_string_equal(difference(2), "/definition/targeting/if/1 \"on\" -> \"off\"");
+    assert_string_equal(difference(3), "/definition/targeting/if/2 \"off\" -> ");
+    assert_string_equal(difference(4), "/definition/variants/a~1b  -> true");
+    world_do(&world, "flag_delete", "{" HERE "}");
+    assert_int_equal(differences(""), 2);
+    assert_non_null(strstr(difference(1), "/definition {"));
+    snprintf(more, sizeof(more), ",'from':'%lld','to':'1.%lld'", (long long)first, (long long)second);
+    assert_int_equal(differences(more), 5);
+    snprintf(more, sizeof(more), ",'from':'%lld','to':'%lld'", (long long)second, (long long)second);
+    assert_int_equal(differences(more), 0);
+    snprintf(more, sizeof(more), ",'to':'%lld'", (long long)first);
+    assert_int_equal(differences(more), 2);
+    assert_int_equal(differences(",'from':'0'"), 0); /* neither then nor now */
+    assert_int_equal(world_call(&world, "flag_diff", "{" HERE ",'from':'9999'}"), ERR_POSITION_UNKNOWN);
+    assert_string_equal(world.err.at, "from");
+    assert_int_equal(world_call(&world, "flag_diff", "{" HERE ",'to':'yesterday'}"), ERR_BAD_REQUEST);
+    assert_int_equal(world_call(&world, "flag_diff", "{" HERE ",'to':'0'}"), ERR_NOT_FOUND);
+}
+
 static void test_protected_environments_need_a_releaser(void **state) {
     struct principal editor = world.admin, releaser = world.admin;
     editor.role = ROLE_EDITOR;
@@ -192,6 +255,10 @@ static void test_protected_environments_need_a_releaser(void **state) {
     "'document':{'flags':{'a':{" ON_OFF                                                                                \
     ",'targeting':{'if':[{'$ref':'staff'},'on','off']}},'b':{'state':'ENABLED','variants':{'v':1.0}}}," RULES          \
     ",'metadata':{'team':'care'}},'bindings':{'a':[{'agent':'support','tool':'mail'}]}"
+
+/* As deep as a rule may be, so that it cannot stand in another one. */
+#define FOUR(x) "{'!':{'!':{'!':{'!':" x "}}}}"
+#define DEEP FOUR(FOUR(FOUR(FOUR(FOUR(FOUR(FOUR("{'!':{'!':{'!':{'var':'x'}}}}")))))))
 
 static char *document_of(const char *environment) {
     char params[100];
@@ -250,6 +317,13 @@ static void test_a_document_is_taken_whole_or_not(void **state) {
                                 "{'environment':'staging','replace':true,'document':{'flags':{'c':{" ON_OFF
                                 ",'targeting':{'if':[{'$ref':'staff'},'on']}}}},'reason':''}"),
                      ERR_INVALID);
+    seq = world_seq(&world);
+    assert_int_equal(world_call(&world, "flag_document_put",
+                                "{'environment':'staging','document':{'flags':{},'$evaluators':{'staff':" DEEP
+                                "}},'reason':''}"),
+                     ERR_CONFLICT);
+    assert_non_null(strstr(world.err.message, "2 flags would stay and not go with these rules: a, c"));
+    assert_int_equal(world_seq(&world), seq);
     world_do(&world, "flag_document_put",
              "{'environment':'staging','replace':true,'document':{'flags':{'b':{'state':'ENABLED','variants':{'v':1.0}}"
              "}},'reason':''}");
@@ -296,6 +370,7 @@ int main(void) {
         TEST(test_what_is_wrong_is_told_at_once_and_changes_nothing),
         TEST(test_what_may_not_be_meant_is_told),
         TEST(test_history_and_the_past),
+        TEST(test_what_differs),
         TEST(test_protected_environments_need_a_releaser),
         TEST(test_documents_come_and_go),
         TEST(test_a_document_is_taken_whole_or_not),

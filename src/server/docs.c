@@ -45,8 +45,8 @@ static void write_operations(FILE *out) {
 }
 
 static const char *field_type(const struct answer_field *field, char ret[64]) {
-    static const char *const names[] = {"text", "whole number", "number",      "true or false", "time (RFC 3339)",
-                                        "hash", "object",       "list of text"};
+    static const char *const names[] = {"text",   "whole number", "number", "true or false", "time (RFC 3339)", "hash",
+                                        "object", "list of text", "any"};
     if (field->type == FIELD_REF) snprintf(ret, 64, "[%s](#%s)", field->of, field->of);
     if (field->type == FIELD_LIST) snprintf(ret, 64, "list of [%s](#%s)", field->of, field->of);
     return field->type < ARRAY_LEN(names) ? names[field->type] : ret;

@@ -248,6 +248,11 @@ class World:
     def recipe_flag_history(self):
         return self.recipe_flag_get()
 
+    def recipe_flag_diff(self):
+        flag = self.flag()
+        self.admin.op("flag_disable", environment=ENVIRONMENT, flag=flag)
+        return {"environment": ENVIRONMENT, "flag": flag}
+
     def recipe_flag_document_get(self):
         return self.recipe_flag_list()
 

@@ -30,7 +30,8 @@ POSITION = re.compile(r"[0-9]+\.[0-9]+")
 KEYS = ["admin"] * 8 + ["releaser", "editor", "viewer", "resolve", "bound", "wrong", "none"]
 FOLLOWED = 0.75  # of the valid calls that get names of things that exist
 RARE = {"rollback", "release_rollback", "override_delete", "override_put", "resolve", "stream_ack", "rollout_get", "rollout_pause",
-        "rollout_resume", "rollout_advance", "rollout_promote", "rollout_abort", "rollout_failures", "rollout_status", "webhook_rotate", "webhook_delete"}  # each call gets a situation of its own
+        "rollout_resume", "rollout_advance", "rollout_promote", "rollout_abort", "rollout_failures", "rollout_status", "webhook_rotate", "webhook_delete", "flag_delete", "flag_enable",
+        "flag_disable"}  # each call gets a situation of its own
 ROUNDS_MORE = 20  # for operations that no call has succeeded with by then
 FAULTS_MAX = 20  # then it gives up
 CHECKED = ["status_code_conformance", "content_type_conformance", "response_headers_conformance", "response_schema_conformance"]
@@ -49,6 +50,7 @@ class Names:
             "release": [release], "override": [override["override"]], "version": [1, 2, "latest", ENVIRONMENT],
             "key": [world.recipe_key_revoke()["key"]], "stream": ["0123456789abcdef01234567"], "position": ["1.1"],
             "rollout": [ENVIRONMENT], "template": ["careful"], "webhook": [world.webhook() for _ in range(4)],
+            "flag": [world.flag() for _ in range(4)],
         }
 
     def pick(self, name):
@@ -82,6 +84,12 @@ class Names:
                 body.pop(name, None)
         if "url" in body:
             body["url"] = f"{NOBODY}/{unique()}"
+        if "definition" in body:
+            body.update(definition=self.world.recipe_flag_put()["definition"])
+            body.pop("bindings", None)
+        if "document" in body:
+            made = self.world.recipe_flag_document_put()
+            body.update(document=made["document"], bindings=made["bindings"], replace=False)
         if "moves" in body:
             body["moves"] = [{"agent": self.pick("agent"), "version": 1} for _ in range(self.rng.randrange(1, 3))]
         for name in ("expected", "expected_latest"):

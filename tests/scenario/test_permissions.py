@@ -56,7 +56,7 @@ def test_cell(server, world, name, role, binding):
 # The contract's words: resolve (read decisions) < viewer < editor (push) < releaser (deploy, rollback) < admin.
 CONTRACT = {
     "resolve": "otlp_traces outcomes resolve resolve_get snapshot stream stream_ack whoami",
-    "viewer": "agent_get agent_list audit_checkpoint audit_list deployment_list environment_get environment_list flag_document_get flag_get flag_history flag_list hold_list outcome_sums "
+    "viewer": "agent_get agent_list audit_checkpoint audit_list deployment_list environment_get environment_list flag_diff flag_document_get flag_get flag_history flag_list hold_list outcome_sums "
               "override_list panic_list release_get release_list rollout_failures rollout_get rollout_list rollout_status rollout_template_get rollout_template_list rollouts stream_list "
               "version_get version_list",
     "editor": "agent_put flag_delete flag_disable flag_document_put flag_enable flag_put version_push",
