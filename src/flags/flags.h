@@ -132,6 +132,8 @@ static inline void flag_evaluate_split(const struct flag_split *split, struct sl
 
 /* Appends what the flag does, for people, in one line: "on for plan=pro, 20 % of others; else off". What has no short form is shown as JSON. */
 void flag_words(const struct flag *flag, struct str *out);
+/* Appends a condition in the same words: "plan=pro". */
+void flag_condition_words(const json_t *rule, struct str *out);
 
 /* ---- whole documents ---- */
 

@@ -135,6 +135,10 @@ static const struct {
      "{'if':[{'==':[{'var':'plan'},'free']},'b',{'fractional':[['a',50],['c',50]]}]}}",
      "b for plan=free; a for 50 % of others; c for 50 % of others"},
     {"{" ON_OFF ",'targeting':{'if':[{'>':[{'+':[{'var':'a'},1]},2]},'on']}}", "on for {\"+\":[{\"var\":\"a\"},1]}>2"},
+    {"{" ON_OFF ",'targeting':{'if':[{'!!':[[]]},'on']}}", "on for []"},
+    {"{" ON_OFF ",'targeting':{'if':[{'==':['',{'var':'plan'}]},'on',{'!!':[[]]},'on']}}", "on for \"\"=plan, []"},
+    {"{" ON_OFF ",'targeting':{'if':[{'!!':{'var':[]}},'on',{'==':[{'var':1},2]},'on']}}",
+     "on for {\"var\":[]}, {\"var\":1}=2"},
 };
 
 static void test_words(void **state) {

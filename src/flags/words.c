@@ -20,8 +20,14 @@ struct clause {
 struct clauses {
     struct clause list[CLAUSES_MAX];
     size_t count;
-    bool failed;
+    bool full;
+    bool failed; /* memory ran out */
 };
+
+/* Nothing may have been appended. */
+static const char *text_of(const struct str *str) {
+    return str->data ? str->data : "";
+}
 
 static void add_condition(const json_t *rule, unsigned depth, struct str *out);
 
@@ -61,9 +67,9 @@ static void add_operand(const json_t *value, unsigned depth, struct str *out) {
     const char *operation = operation_of(value, &arguments), *path;
     if (operation && !strcmp(operation, "var") && (path = json_string_value(argument(arguments, 0))))
         str_add_text(out, path);
-    else if (json_is_string(value) && !strchr(json_string_value(value), ' '))
+    else if (json_string_length(value) && !strchr(json_string_value(value), ' '))
         str_add_text(out, json_string_value(value));
-    else if (json_is_array(value))
+    else if (json_array_size(value))
         for (size_t i = 0; i < json_array_size(value); i++) {
             if (i) str_add_text(out, "|");
             add_operand(json_array_get(value, i), depth, out);
@@ -152,11 +158,15 @@ static void add_condition(const json_t *rule, unsigned depth, struct str *out) {
         add_json(rule, out);
 }
 
+void flag_condition_words(const json_t *rule, struct str *out) {
+    add_condition(rule, 0, out);
+}
+
 /* ---- clauses ---- */
 
 static struct str *new_clause(struct clauses *clauses, const char *variant) {
     if (clauses->count == CLAUSES_MAX) {
-        clauses->failed = true;
+        clauses->full = true;
         return NULL;
     }
     struct clause *clause = &clauses->list[clauses->count++];
@@ -200,6 +210,7 @@ static void take_choices(const json_t *arguments, bool first, unsigned depth, st
     for (size_t i = 0; i + 1 < count; i += 2) {
         _cleanup_(str_deinit) struct str condition = STR_INIT;
         add_condition(json_array_get(arguments, i), 0, &condition);
+        clauses->failed |= condition.failed;
         take_result(json_array_get(arguments, i + 1), &condition, false, depth + 1, clauses);
     }
     if (count % 2) take_result(json_array_get(arguments, count - 1), NULL, first && count == 1, depth + 1, clauses);
@@ -210,10 +221,10 @@ static void take_result(const json_t *rule, const struct str *whom, bool first, 
     const json_t *arguments = NULL;
     const char *operation = operation_of(rule, &arguments), *others = first ? "all" : "others";
     _cleanup_(str_deinit) struct str of_whom = STR_INIT;
-    if (whom || !first) str_printf(&of_whom, " of %s", whom ? whom->data : others);
+    if (whom || !first) str_printf(&of_whom, " of %s", whom ? text_of(whom) : others);
+    clauses->failed |= of_whom.failed;
     bool choice = operation && (!strcmp(operation, "if") || !strcmp(operation, "?:")) && json_is_array(arguments);
-    if (operation && !strcmp(operation, "fractional") && split(arguments, of_whom.data ? of_whom.data : "", clauses))
-        return;
+    if (operation && !strcmp(operation, "fractional") && split(arguments, text_of(&of_whom), clauses)) return;
     if (choice && !whom && depth < DEPTH_MAX) {
         take_choices(arguments, first, depth, clauses);
         return;
@@ -222,7 +233,7 @@ static void take_result(const json_t *rule, const struct str *whom, bool first, 
     const char *variant = json_is_boolean(rule) ? (json_is_true(rule) ? "true" : "false") : json_string_value(rule);
     struct str *who = new_clause(clauses, plain ? variant : "by rule");
     if (!who) return;
-    str_add_text(who, whom ? whom->data : others);
+    str_add_text(who, whom ? text_of(whom) : others);
     if (!plain) str_add_text(who, ": ");
     if (!plain) add_json(rule, who);
 }
@@ -263,9 +274,12 @@ static void describe(const struct flag *flag, const json_t *definition, struct s
     struct clauses clauses = {.count = 0};
     if (json_object_size(rule)) take_result(rule, NULL, true, 0, &clauses);
     write_clauses(flag, &clauses, out);
-    if (clauses.failed) str_add_text(out, "; …");
-    for (size_t i = 0; i < clauses.count; i++)
+    if (clauses.full) str_add_text(out, "; …");
+    out->failed |= clauses.failed;
+    for (size_t i = 0; i < clauses.count; i++) {
+        out->failed |= clauses.list[i].who.failed;
         str_deinit(&clauses.list[i].who);
+    }
 }
 
 void flag_words(const struct flag *flag, struct str *out) {
