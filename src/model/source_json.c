@@ -52,9 +52,11 @@ static void scan_value(struct scan *scan, struct source_node *node);
 
 static struct source_node *add_member(struct scan *scan, struct source_node *parent, struct slice quoted,
                                       struct source_spot spot) {
-    _cleanup_(json_decrefp) json_t *key = json_loadb(quoted.ptr, quoted.len, JSON_DECODE_ANY, NULL);
-    if (!key) source_map_fail(scan->target->map);
-    if (!key) return NULL;
+    _cleanup_(json_decrefp) json_t *key = NULL;
+    if (json_parse(quoted.ptr, quoted.len, 1, &key, NULL) < 0) {
+        source_map_fail(scan->target->map);
+        return NULL;
+    }
     return source_node_add(scan->target->map, parent, json_string_value(key), 0, spot);
 }
 
