@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/text.h"
+#include "flags/flags.h"
+#include "model/source.h"
 #include "ops/table.h"
 
 #include <stdio.h>
@@ -35,6 +37,7 @@ enum arg_kind {
     ARG_SHELL,
     ARG_PAIR, /* name=value */
     ARG_JSON,
+    ARG_FLAG, /* a flag's key */
     ARG_WAIT, /* --wait, which stands for WAIT_ALONE, or --wait=SECONDS */
 };
 enum arg_count { ARG_OPTIONAL, ARG_ONE, ARG_ANY, ARG_MANY };
@@ -84,6 +87,7 @@ enum style {
     STYLE_GOOD,
     STYLE_LIST,
     STYLE_MOVES, /* list of {agent, version} */
+    STYLE_JSON,  /* any value */
 };
 struct view_row {
     enum command_id command;
@@ -245,6 +249,64 @@ int view_print_raw(struct cli *cli, struct slice bytes, struct err *err) MUST_CH
 /* Writes to standard output. */
 int cli_write(struct cli *cli, const struct str *text, struct err *err) MUST_CHECK;
 
+/* ---- files that people write (document.c) ---- */
+
+/* A JSON or YAML file, with the places of its values. */
+struct document_file {
+    const char *path;
+    struct source_document document;
+};
+void document_file_deinit(struct document_file *file);
+/* `path` "-": standard input. 1: it could not be read as JSON or YAML, and that is printed with its place. FILE, TOO_LARGE. */
+int document_file_read(struct cli *cli, const char *path, struct document_file *ret, struct err *err) MUST_CHECK;
+/* Prints a fault of a value in it, by the pointer in the fault; `file` without a path: by the pointer alone. */
+void document_fault_print(const struct cli *cli, const struct document_file *file, const struct fault *fault);
+/* file:line:column: message (pointer). Row 0: without line and column. */
+void cli_print_fault(const struct cli *cli, const char *file, unsigned row, unsigned column, const struct fault *fault);
+
+/* ---- flags (flag_wish.c, flag_document.c, flag_population.c) ---- */
+
+/* A flag as the command line describes it: by a file or in short, and what it is bound to. */
+struct flag_wish {
+    json_t *definition, *bindings; /* bindings NULL: not said */
+    struct document_file file;     /* without a path when it was described in short */
+};
+/* 1: faults were printed. */
+int flag_wish_read(struct cli *cli, struct flag_wish *ret, struct err *err) MUST_CHECK;
+void flag_wish_deinit(struct flag_wish *wish);
+/* Prints faults or warnings that point to /definition and /bindings: the server's list, and one's own. */
+void flag_wish_told(const struct cli *cli, const struct flag_wish *wish, const json_t *list, bool warning);
+void flag_wish_faults(const struct cli *cli, const struct flag_wish *wish, const struct faults *faults);
+
+/* Makes a flag of a fetched flag_document. *ret NULL: it has none of that key. INVALID: this program cannot read it. */
+int flag_of_document(const json_t *answer, const char *key, struct flag **ret, struct err *err) MUST_CHECK;
+
+/* Made-up users with the attributes that rules read: values are drawn from the constants beside which the rules put an attribute, and others. The same seed makes the
+ * same users. */
+#define POPULATION_ATTRIBUTES_MAX 100
+#define POPULATION_VALUES_MAX 100 /* of an attribute */
+struct population_attribute {
+    const char *path; /* "user.plan" */
+    json_t *values;   /* array */
+    bool is_id;       /* users are split by it: nearly everybody has another one */
+};
+struct population {
+    struct arena *arena;
+    struct population_attribute attributes[POPULATION_ATTRIBUTES_MAX];
+    size_t count;
+    json_t *keys; /* targeting keys that rules name: the first users have them */
+    unsigned short dice[3];
+    bool failed; /* memory ran out */
+};
+void population_init(struct population *population, int64_t seed, struct arena *arena);
+void population_deinit(struct population *population);
+/* Adds what a rule reads, with the rules that it refers to. */
+void population_read(struct population *population, const json_t *rule, const json_t *evaluators);
+/* Behind the last rule: what no constant stands beside gets values, too. */
+int population_finish(struct population *population, struct err *err) MUST_CHECK;
+/* The next user, a new reference; they count from 0. */
+int population_user(struct population *population, int64_t number, json_t **ret, struct err *err) MUST_CHECK;
+
 /* ---- a rollout_status (rollout_status.c) ---- */
 
 /* Appends the whole of it for people; `watched`: as much as is looked at again and again. */
@@ -301,6 +363,12 @@ int run_rollout_plan(struct cli *cli, struct err *err);
 int run_replay(struct cli *cli, struct err *err);
 int run_outcome(struct cli *cli, struct err *err);
 int run_watch(struct cli *cli, struct err *err);
+int run_flag_set(struct cli *cli, struct err *err);
+int run_flag_get(struct cli *cli, struct err *err);
+int run_flag_import(struct cli *cli, struct err *err);
+int run_flag_export(struct cli *cli, struct err *err);
+int run_flag_try(struct cli *cli, struct err *err);
+int run_flag_preview(struct cli *cli, struct err *err);
 int run_verify(struct cli *cli, struct err *err);
 int run_status(struct cli *cli, struct err *err);
 int run_demo_seed(struct cli *cli, struct err *err);

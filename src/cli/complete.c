@@ -15,6 +15,8 @@
 struct completion {
     struct cli *cli;
     const char *current; /* the word to be completed */
+    char *const *words;  /* those before it */
+    int count;
     struct str out;
 };
 
@@ -37,15 +39,25 @@ static int ask(struct cli *cli, const struct op *op, const char *path, struct an
     return call_send(cli, &call, ret, &err);
 }
 
-static void offer_names(struct completion *completion, const struct op *op, const char *path, const char *list) {
+/* Members of the items that are offered. */
+struct offered {
+    const char *list, *name, *doc;
+};
+
+static void offer_items(struct completion *completion, const struct op *op, const char *path,
+                        const struct offered *offered) {
     _cleanup_(answer_deinit) struct answer answer = {0};
     size_t index;
     json_t *item;
     if (ask(completion->cli, op, path, &answer) < 0) return;
-    json_array_foreach(json_get(answer.json, list), index, item) {
-        const char *name = json_get_text(item, "name"), *doc = json_get_text(item, "description");
+    json_array_foreach(json_get(answer.json, offered->list), index, item) {
+        const char *name = json_get_text(item, offered->name), *doc = json_get_text(item, offered->doc);
         if (name) offer(completion, name, doc ? doc : "");
     }
+}
+
+static void offer_names(struct completion *completion, const struct op *op, const char *path, const char *list) {
+    offer_items(completion, op, path, &(struct offered){list, "name", "description"});
 }
 
 static void offer_agents(struct completion *completion) {
@@ -73,6 +85,28 @@ static void offer_versions(struct completion *completion, const char *agent, con
         snprintf(word, sizeof(word), "%s%lld", start, (long long)json_integer_value(json_get(item, "version")));
         offer(completion, word, doc ? doc : "");
     }
+}
+
+/* The environment that the words so far name, else the configured one; NULL: neither. */
+static const char *environment_of(struct completion *completion) {
+    struct err err = ERR_INIT;
+    struct args none = {.command = command_get(COMMAND_status)};
+    for (int i = 0; i + 1 < completion->count; i++)
+        if (!strcmp(completion->words[i], "-e") || !strcmp(completion->words[i], "--environment"))
+            return completion->words[i + 1];
+    int r = profile_load(completion->cli->world, &none, &completion->cli->arena, &completion->cli->profile, &err);
+    return r < 0 ? NULL : completion->cli->profile.environment;
+}
+
+static void offer_flags(struct completion *completion) {
+    _cleanup_(str_deinit) struct str path = STR_INIT;
+    const char *environment = environment_of(completion);
+    if (!environment) return;
+    str_add_text(&path, "/v1/environments/");
+    url_add(&path, environment);
+    str_add_text(&path, "/flags?limit=1000");
+    if (!path.failed)
+        offer_items(completion, op_get(OP_flag_list), path.data, &(struct offered){"flags", "key", "summary"});
 }
 
 /* support, or behind the @ support@42 */
@@ -105,6 +139,9 @@ static void offer_value(struct completion *completion, const struct arg *arg) {
     case ARG_ENVIRONMENT:
     case ARG_OWN_ENVIRONMENT:
         offer_environments(completion);
+        break;
+    case ARG_FLAG:
+        offer_flags(completion);
         break;
     case ARG_SPEC:
         offer_specs(completion);
@@ -220,7 +257,8 @@ int complete(struct cli *cli, int count, char *const *words) {
     struct err err = ERR_INIT;
     int used = 0;
     if (count == 0) return 0;
-    struct completion completion = {.cli = cli, .current = words[--count]};
+    count--;
+    struct completion completion = {.cli = cli, .current = words[count], .words = words, .count = count};
     const struct cli_local *local = count ? local_find(cli, words[0]) : NULL;
     if (local) offer_local_arguments(&completion, local, words[count - 1]);
     const struct command *command = local ? NULL : command_find(count, words, &used);

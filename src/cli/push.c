@@ -36,18 +36,11 @@ static const char *file_name(struct cli *cli, const struct source *source, const
     return name ? name : file;
 }
 
-/* file:line:column: message (pointer) */
 static void print_fault(struct cli *cli, const struct source *source, const struct fault *fault) {
-    _cleanup_(str_deinit) struct str line = STR_INIT;
     const char *file = NULL;
     unsigned row = 0, column = 0;
     if (!source_map_find(source->document.map, fault->at, &file, &row, &column)) row = column = 0;
-    str_add_text(&line, file_name(cli, source, file));
-    if (row) str_printf(&line, ":%u", row);
-    if (row && column) str_printf(&line, ":%u", column);
-    str_printf(&line, ": %s%s", fault->warning ? "warning: " : "", fault->message);
-    if (*fault->at) str_printf(&line, " (%s)", fault->at);
-    if (!line.failed) cli_print_line(cli, line.data);
+    cli_print_fault(cli, file_name(cli, source, file), row, column, fault);
 }
 
 /* Faults or warnings as the server tells them: pointers into the request, where the configuration is /config. */
@@ -101,9 +94,7 @@ static int read_failed(struct cli *cli, const struct source *source, int r, stru
     const char *file = *err->at ? file_name(cli, source, err->at) : source->path;
     err_at(err, "%s", file);
     if (!err->line) return r;
-    struct err line = *err;
-    err_set(&line, err->code, "%s:%u:%u: %s", err->at, err->line, err->column, err->message);
-    cli_print_line(cli, line.message);
+    cli_print_fault(cli, file, err->line, err->column, &(struct fault){.at = "", .message = err->message});
     return 1;
 }
 

@@ -54,6 +54,20 @@ static void test_names_from_the_server(void **state) {
     assert_string_equal(completed(world, "deploy support@1"), "support@12\twhy\n");
 }
 
+static void test_flags(void **state) {
+    struct test_world *world = *state;
+    ANSWERS(world,
+            {0, 200, "{\"flags\":[{\"key\":\"web_search\",\"summary\":\"on for plan=pro\"},{\"key\":\"model\"}]}"});
+    assert_string_equal(completed(world, "flag get -e production we"), "web_search\ton for plan=pro\n");
+    assert_has(world->requests[0].url, "/v1/environments/production/flags?limit=1000");
+    assert_string_equal(completed(world, "flag disable ~"), ""); /* where, is not said */
+    assert_int_equal(world->request_count, 0);
+    test_world_file(world, ".config/serin/config.toml", "environment = \"staging\"\n", 0600);
+    assert_string_equal(completed(world, "flag disable ~"), "web_search\ton for plan=pro\nmodel\t\n");
+    assert_has(world->requests[0].url, "/v1/environments/staging/flags");
+    assert_string_equal(completed(world, "flag set model ~"), ":files\n");
+}
+
 static void test_silent_without_a_server(void **state) {
     struct test_world *world = *state;
     ANSWERS(world, {-ERR_CONNECT, 0, NULL});
@@ -69,6 +83,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_words),
         WORLD_TEST(test_names_from_the_server),
+        WORLD_TEST(test_flags),
         WORLD_TEST(test_silent_without_a_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,22 @@ static const struct {
     {"rollout-abort", "rollout abort support -e production"},
     {"rollout-templates", "rollout template list"},
     {"rollout-template-set", "rollout template set ours --steps [{\"share\":10}]"},
+    {"flag-set", "flag set web_search --on -e production"},
+    {"flag-set-faults", "flag set web_search flag.yaml -e production"},
+    {"flag-get", "flag get web_search -e production"},
+    {"flag-list", "flag list -e production"},
+    {"flag-list-none", "flag list -e production"},
+    {"flag-disable", "flag disable web_search -e production"},
+    {"flag-disable-again", "flag disable web_search -e production"},
+    {"flag-enable", "flag enable web_search -e production"},
+    {"flag-delete", "flag delete web_search -e production"},
+    {"flag-history", "flag history web_search -e production"},
+    {"flag-diff", "flag diff web_search -e production"},
+    {"flag-diff-none", "flag diff web_search -e production --from 3 --to 3"},
+    {"flag-import", "flag import flag.yaml -e production"},
+    {"flag-export", "flag export -e production"},
+    {"flag-try", "flag try web_search -e production -u u1 --context {\"plan\":\"pro\"}"},
+    {"flag-preview", "flag preview web_search --on -e production --population 1000"},
     {"panic", "panic support -e production --to 1"},
     {"panic-all", "panic -e production"},
     {"panic-off", "panic support -e production --disable"},
@@ -144,6 +160,7 @@ static const struct {
 static void test_tables(void **state) {
     struct test_world *world = *state;
     test_world_file(world, "one.json", "{\"model\":\"m\"}", 0600);
+    test_world_file(world, "flag.yaml", "state: on\nvariants:\n  on: 1\n  off: x\n", 0600);
     assert_int_equal(chdir(world->home), 0);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         run_case(world, cases[i].name, cases[i].words);

@@ -63,11 +63,38 @@ static void test_push(void **state) {
     assert_int_equal(chdir("/"), 0);
 }
 
+#define WEB_SEARCH                                                                                                     \
+    "{\"state\":\"ENABLED\",\"variants\":{\"on\":true,\"off\":false},\"defaultVariant\":\"off\",\"targeting\":{"       \
+    "\"if\":["                                                                                                         \
+    "{\"==\":[{\"var\":\"user.plan\"},\"pro\"]},\"on\",{\"fractional\":[[\"on\",20],[\"off\",80]]}]}}"
+
+static void test_flags(void **state) {
+    struct test_world *world = *state;
+    test_world_file(world, "flag.json", WEB_SEARCH, 0600);
+    test_world_file(world, "contexts", "{\"targetingKey\":\"u1\",\"user\":{\"plan\":\"pro\"}}\n{}\n", 0600);
+    assert_int_equal(chdir(world->home), 0);
+    ANSWERS(world,
+            {0, 201,
+             "{\"flag\":{\"key\":\"f\",\"environment\":\"e\",\"summary\":\"s\"},\"changed\":true,\"warnings\":[]}"});
+    walk(world, "flag set f flag.json -e e --bind a:tool=t");
+    ANSWERS(world, {0, 200, "{\"set\":[\"f\"],\"removed\":[],\"unchanged\":0,\"changed\":true,\"warnings\":[]}"});
+    walk(world, "flag import flag.json -e e --bindings flag.json");
+    ANSWERS(world, {0, 200,
+                    "{\"document\":{\"flags\":{\"f\":" WEB_SEARCH
+                    "}},\"bindings\":{\"f\":[{\"agent\":\"a\",\"tool\":\"t\"}]},\"seq\":3}"});
+    walk(world, "flag export -e e --bindings bindings.json");
+    walk(world, "flag try f -e e --user u1");
+    walk(world, "flag preview f --on -e e --contexts contexts");
+    walk(world, "flag preview f flag.json -e e --population 2 --bind a:parameter=p --json");
+    assert_int_equal(chdir("/"), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_commands),
         WORLD_TEST(test_the_configuration_file),
         WORLD_TEST(test_push),
+        WORLD_TEST(test_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,6 +78,10 @@ static void add_real(double value, enum style style, struct str *out) {
 }
 
 static void add_value(const struct cli *cli, const json_t *value, enum style style, struct str *out) {
+    if (style == STYLE_JSON) {
+        if (value && json_compact(value, out) < 0) out->failed = true;
+        return;
+    }
     if (json_is_string(value)) add_text(cli, json_string_value(value), style, out);
     if (json_is_integer(value)) str_add_int(out, json_integer_value(value));
     if (json_is_real(value)) add_real(json_real_value(value), style, out);
@@ -153,7 +157,8 @@ static struct layout_column column_of(const struct view_row *row) {
     return (struct layout_column){
         .title = row->title,
         .right = row->style == STYLE_NUMBER || row->style == STYLE_FIGURE,
-        .shrinks = row->style == STYLE_TEXT || row->style == STYLE_LIST || row->style == STYLE_MOVES,
+        .shrinks = row->style == STYLE_TEXT || row->style == STYLE_LIST || row->style == STYLE_MOVES ||
+                   row->style == STYLE_JSON,
     };
 }
 

@@ -95,7 +95,7 @@ int op_flag_history_read(struct op_run *run, struct store_tx *tx, struct jw *jw,
 
 struct flag_plan {
     struct flag_record record;
-    struct flag_shared shared;
+    const char *summary; /* NULL: not made */
 };
 
 /* A plan outlives check; what it parsed is kept as text in the run's arena. */
@@ -122,8 +122,14 @@ static int check_room(struct op_run *run, struct store_tx *tx, struct err *err) 
     return err_set(err, ERR_CONFLICT, "%s has %d flags already, as many as there may be", run->environment, FLAGS_MAX);
 }
 
+static int keep_summary(struct op_run *run, const struct flag *flag, const char **ret, struct err *err) {
+    _cleanup_(str_deinit) struct str words = STR_INIT;
+    flag_words(flag, &words);
+    return words.failed ? err_no_memory(err) : keep(run, str_slice(&words), ret, err);
+}
+
 /* The flag as it is wished: the record's content and bindings. */
-static int compile(struct op_run *run, struct store_tx *tx, const json_t *bindings, struct flag_record *record,
+static int compile(struct op_run *run, struct store_tx *tx, const json_t *bindings, struct flag_plan *plan,
                    struct err *err) {
     _cleanup_(flag_shared_deinit) struct flag_shared shared = {0};
     _cleanup_(flag_unrefp) struct flag *flag = NULL;
@@ -139,8 +145,9 @@ static int compile(struct op_run *run, struct store_tx *tx, const json_t *bindin
                                  .metadata = shared.metadata};
     r = flag_new(&source, &flag, faults, err);
     if (r == -ERR_INVALID) return run_refuse_faults(run, "", err);
-    if (r == 0) r = keep(run, flag->definition, &record->content, err);
-    if (r == 0) r = keep(run, flag->bound, &record->bindings, err);
+    if (r == 0) r = keep(run, flag->definition, &plan->record.content, err);
+    if (r == 0) r = keep(run, flag->bound, &plan->record.bindings, err);
+    if (r == 0) r = keep_summary(run, flag, &plan->summary, err);
     return r < 0 ? r : flag_warn(run, tx, flag, "/bindings", err);
 }
 
@@ -191,7 +198,7 @@ int op_flag_put_check(struct op_run *run, struct store_tx *tx, struct err *err) 
     r = check_expected(run, &old, err);
     if (r == 0 && run->created) r = check_room(run, tx, err);
     if (r == 0) r = wished_bindings(run, &old, &bindings, err);
-    if (r == 0) r = compile(run, tx, bindings, &plan->record, err);
+    if (r == 0) r = compile(run, tx, bindings, plan, err);
     fill_record(run, &plan->record);
     if (r == 0) r = check_bound(run, tx, &plan->record, err);
     if (r < 0) return r;
@@ -212,7 +219,11 @@ int op_flag_put_apply(struct op_run *run, struct store_tx *tx, struct err *err) 
 }
 
 void op_flag_put_answer(struct op_run *run, struct jw *jw) {
-    write_flag(jw, "flag", &((struct flag_plan *)run->plan)->record, NULL, true);
+    const struct flag_plan *plan = run->plan;
+    jw_object(jw, "flag");
+    write_flag_members(jw, &plan->record, NULL, true);
+    if (plan->summary) jw_text(jw, "summary", plan->summary);
+    jw_end_object(jw);
     jw_bool(jw, "changed", !run->unchanged);
     write_faults(jw, "warnings", &run->call->faults, true);
 }

@@ -70,6 +70,7 @@ static void test_a_flag_is_set_and_does_something(void **state) {
     assert_int_equal(world.status, 201);
     assert_true(json_is_true(json_at(world.answer, "/changed")));
     assert_int_equal(json_array_size(json_at(world.answer, "/warnings")), 0);
+    assert_string_equal(text("/flag/summary"), "off for all");
     int64_t seq = number("/flag/seq");
     assert_int_equal(seq, world_seq(&world));
     assert_int_equal(tools(), 1);

@@ -156,6 +156,54 @@ class Ways:
     def rollout_template_set(self):
         return [unique("ours"), "--steps", '[{"share":5}]']
 
+    def flag_file(self, **more):
+        path = self.folder / f"{unique()}.json"
+        path.write_text(json.dumps({**self.world.recipe_flag_put()["definition"], **more}))
+        return path
+
+    def of_flag(self):
+        return [self.world.flag(), "-e", HERE]
+
+    def flag_set(self):
+        return [unique("flag"), self.flag_file(), "-e", HERE, "--bind", f"{self.world.served(1)}:tool=search", "--expected", "0", "-m", "try"]
+
+    def flag_get(self):
+        return self.of_flag()
+
+    def flag_list(self):
+        return self.of_flag()[1:]
+
+    def flag_delete(self):
+        return [*self.of_flag(), "-m", "tried"]
+
+    def flag_enable(self):
+        return [self.world.recipe_flag_enable()["flag"], "-e", HERE, "-m", "mended"]
+
+    def flag_disable(self):
+        return [*self.of_flag(), "-m", "fire"]
+
+    def flag_history(self):
+        return self.of_flag()
+
+    def flag_diff(self):
+        return [self.world.recipe_flag_diff()["flag"], "-e", HERE]
+
+    def flag_import(self):
+        made = self.world.recipe_flag_document_put()
+        files = [self.folder / f"{unique()}.json" for _ in range(2)]
+        for file, name in zip(files, ("document", "bindings")):
+            file.write_text(json.dumps(made[name]))
+        return [files[0], "-e", HERE, "--bindings", files[1], "-m", "import"]
+
+    def flag_export(self):
+        return ["-e", HERE, "--bindings", self.folder / "bindings.json"]
+
+    def flag_try(self):
+        return [*self.of_flag(), "--user", "ada", "--context", '{"plan":"pro"}']
+
+    def flag_preview(self):
+        return [*self.of_flag(), self.flag_file(defaultVariant="on"), "--population", "100"]
+
     def resolve(self):
         return [self.world.served(1, 2), "-e", HERE, "--user", "ada", "--attr", "plan=pro", "--explain"]
 
@@ -236,7 +284,7 @@ class Ways:
 
 ONCE = [words for words, _ in COMMANDS if words != "watch"]  # watch has no end and its own test
 CHANGES = [words for words, op in COMMANDS if op in table.operations() and table.operations()[op].kind == "CHANGE"]
-OWN_JSON = ("show", "audit verify", "status", "demo seed", "rollout replay", "rollout plan", "demo traffic")  # what they print is no operation's answer
+OWN_JSON = ("show", "audit verify", "status", "demo seed", "rollout replay", "rollout plan", "demo traffic", "flag try", "flag preview")  # what they print is no operation's answer
 ASKING = [(words, op) for words, op in COMMANDS if op in table.operations() and words in ONCE and words not in OWN_JSON]
 
 
