@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files of JSON or YAML that commands send on. What is wrong in them is told by file, line and column, whoever found it. JSON past what a
- * source may have (1 MiB) is read without places.
+ * source may have (1 MiB, 32 levels) has no places.
  */
 #include "base/file.h"
 #include "cli/cli_impl.h"
@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define FILE_MAX (16 * 1024 * 1024)
-#define PLACED_MAX (1024 * 1024)
 #define STDIN_NAME "standard input"
 
 void document_file_deinit(struct document_file *file) {
@@ -58,12 +57,22 @@ static bool is_json(const char *path, const struct str *text) {
     return text->data && (text->data[start] == '{' || text->data[start] == '[');
 }
 
-static int parse(const char *path, struct str *text, struct source_document *ret, struct err *err) {
+static int read_placed(struct str *text, const char *name, struct source_document *ret, struct err *err) {
     _cleanup_(faults_deinit) struct faults faults = FAULTS_INIT;
     struct source_reader reader = {.ctx = text, .read = give_text};
-    bool json = is_json(path, text);
-    if (json && text->len > PLACED_MAX) return json_parse(text->data, text->len, JSON_DEPTH_MAX, &ret->config, err);
-    return source_read(&reader, json ? "file.json" : "file.yaml", &faults, ret, err);
+    return source_read(&reader, name, &faults, ret, err);
+}
+
+static int parse(const char *path, struct str *text, struct source_document *ret, struct err *err) {
+    _cleanup_(json_decrefp) json_t *value = NULL;
+    if (!is_json(path, text)) return read_placed(text, "file.yaml", ret, err);
+    int r = json_parse(text->data ? text->data : "", text->len, JSON_DEPTH_MAX, &value, err);
+    if (r < 0) return r;
+    r = read_placed(text, "file.json", ret, NULL);
+    if (r == -ERR_NO_MEMORY) return err_no_memory(err);
+    json_decref(ret->config);
+    ret->config = TAKE_PTR(value);
+    return 0;
 }
 
 int document_file_read(struct cli *cli, const char *path, struct document_file *ret, struct err *err) {

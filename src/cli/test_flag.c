@@ -145,6 +145,27 @@ static void test_documents_go_in(void **state) {
     assert_string_equal(world->err, "d.yaml:2:23: one (/flags/f/variants)\nb.json:2:2: two (/f)\nthree (/reason)\n");
 }
 
+/* A source has at most 32 levels and 1 MiB; a rule may have more, and so may a document. */
+static void test_deep_and_large_documents(void **state) {
+    struct test_world *world = *state;
+    struct str deep = STR_INIT, large = STR_INIT;
+    for (int i = 0; i < 40; i++)
+        str_add_text(&deep, "{\"!\":");
+    str_add_text(&deep, "1");
+    for (int i = 0; i < 40; i++)
+        str_add_text(&deep, "}");
+    str_printf(&large, "{\"flags\":{},%*s\"x\":1}", 1024 * 1024, "");
+    test_world_file(world, "deep.json", deep.data, 0600);
+    test_world_file(world, "large.json", large.data, 0600);
+    ANSWERS(world, {0, 200, "{\"set\":[],\"removed\":[],\"unchanged\":0,\"changed\":false,\"warnings\":[]}"});
+    assert_int_equal(run(world, "flag import deep.json -e e"), 0);
+    assert_has(world->requests[0].body, deep.data);
+    assert_int_equal(run(world, "flag import large.json -e e"), 0);
+    assert_has(world->requests[0].body, "\"document\":{\"flags\":{},\"x\":1}}");
+    str_deinit(&deep);
+    str_deinit(&large);
+}
+
 static void test_documents_go_out(void **state) {
     struct test_world *world = *state;
     char path[128];
@@ -387,6 +408,7 @@ int main(void) {
         WORLD_TEST(test_files_that_cannot_be_read),
         WORLD_TEST(test_faults_stand_in_the_file),
         WORLD_TEST(test_documents_go_in),
+        WORLD_TEST(test_deep_and_large_documents),
         WORLD_TEST(test_documents_go_out),
         WORLD_TEST(test_one_context),
         WORLD_TEST(test_flags_that_are_not_there_or_not_ours),
