@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `serin demo seed`: plays the histories of example agents into a server. Each folder holds one agent: its versions as subfolders and
- * history.yaml, which tells in order what was pushed, deployed and rolled back, and why. Every step is a command of this
+ * history.yaml, which tells in order what was pushed, deployed and rolled back, which flags were set, and why. Every step is a command of this
  * program, so the examples show nothing that a user could not do.
  */
 #include "base/file.h"
@@ -33,12 +33,27 @@ int line_run(struct cli *cli, struct line *line) {
 /* ---- one agent ---- */
 
 static int wrong_step(const char *path, size_t index, struct err *err) {
-    int r = err_set(err, ERR_INVALID, "step %zu is neither push, deploy nor rollback with what it needs", index + 1);
+    int r =
+        err_set(err, ERR_INVALID, "step %zu is neither push, deploy, rollback nor flags with what it needs", index + 1);
     err_at(err, "%s", path);
     err_remedy(
         err,
-        "Write {push: v1, message: …}, {deploy: 1, environment: …, reason: …} or {rollback: production, reason: …}");
+        "Write {push: v1, message: …}, {deploy: 1, environment: …, reason: …}, {rollback: production, reason: …} or "
+        "{flags: flags.json, environment: …, reason: …}");
     return r;
+}
+
+/* Paths are of the agent's folder. */
+static bool flags_line(struct cli *cli, const char *folder, const json_t *step, struct line *line) {
+    const char *bindings = json_get_text(step, "bindings"), *environment = json_get_text(step, "environment");
+    line_add(line, "flag");
+    line_add(line, "import");
+    line_add(line, arena_printf(&cli->arena, "%s/%s", folder, json_get_text(step, "flags")));
+    if (bindings) line_add(line, "--bindings");
+    if (bindings) line_add(line, arena_printf(&cli->arena, "%s/%s", folder, bindings));
+    line_option(line, "--environment", environment);
+    line_option(line, "--message", json_get_text(step, "reason"));
+    return environment != NULL;
 }
 
 static bool step_line(struct cli *cli, const char *folder, const char *agent, const json_t *step, struct line *line) {
@@ -52,6 +67,7 @@ static bool step_line(struct cli *cli, const char *folder, const char *agent, co
         line_option(line, "--message", json_get_text(step, "message"));
         return true;
     }
+    if (json_get_text(step, "flags")) return flags_line(cli, folder, step, line);
     line_add(line, rollback ? "rollback" : "deploy");
     line_add(line,
              rollback ? agent : arena_printf(&cli->arena, "%s@%lld", agent, (long long)json_integer_value(deploy)));

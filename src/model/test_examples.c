@@ -181,6 +181,33 @@ static void play_rollback(struct story *story, const json_t *step) {
     assert_int_equal(json_object_size(step), 2);
 }
 
+static void need_file(const struct story *story, const json_t *step, const char *key) {
+    struct source_document document;
+    struct source_reader reader;
+    struct faults faults = FAULTS_INIT;
+    struct err err = ERR_INIT;
+    char path[512];
+    path_of(path, story->agent, "");
+    const char *name = json_get_text(step, key);
+    assert_non_null(name);
+    assert_int_equal(source_folder_open(path, &reader, &err), 0);
+    if (source_read(&reader, name, &faults, &document, &err) < 0) fail_msg("%s/%s: %s", path, name, err.message);
+    assert_true(json_is_object(document.config));
+    source_document_deinit(&document);
+    source_folder_close(&reader);
+    faults_deinit(&faults);
+}
+
+static void play_flags(struct story *story, const json_t *step) {
+    const char *environment = json_get_text(step, "environment");
+    need_file(story, step, "flags");
+    need_file(story, step, "bindings");
+    assert_non_null(environment);
+    assert_non_null(json_get(story->deployments, environment));
+    assert_true(has_text(step, "reason"));
+    assert_int_equal(json_object_size(step), 4);
+}
+
 static void play_step(struct story *story, const json_t *step) {
     if (json_get(step, "push")) {
         play_push(story, step);
@@ -188,6 +215,8 @@ static void play_step(struct story *story, const json_t *step) {
         play_deploy(story, step);
     } else if (json_get(step, "rollback")) {
         play_rollback(story, step);
+    } else if (json_get(step, "flags")) {
+        play_flags(story, step);
     } else {
         fail_msg("%s: a step that is none", story->agent);
     }

@@ -745,6 +745,17 @@ def test_the_examples_play_into_a_server_once(make_server):
     assert all(len(served) == 6 for served in refs.values())
     kinds = {d["kind"] for agent in agents for d in server.admin.op("deployment_list", agent=agent["name"])["deployments"]}
     assert kinds == {"deploy", "rollback"}
+    listed = server.cli("flag", "list", "-e", "production").ok()
+    assert not listed.err
+    assert [re.split("  +", line)[:2] for line in listed.out.splitlines()[1:]] == [
+        ["cheaper_model", "mini for plan=free"], ["issue_refund", "on for verified_staff"], ["web_search", "on for 20 % of plan=pro"]]
+    free = server.admin.op("resolve", agent="support", environment="production", context={"targetingKey": "u1", "plan": "free"})
+    staff = server.admin.op("resolve", agent="support", environment="production", context={"targetingKey": "u1", "role": "staff", "verified": True})
+    assert free["config"]["model"]["id"] == "gpt-4o-mini-2024-07-18" != staff["config"]["model"]["id"]
+    tools = [{tool["name"] for tool in decision["config"]["tools"]} for decision in (free, staff)]
+    assert tools[1] - tools[0] == {"issue_refund"} and "web_search" not in tools[1]
+    pro = [server.admin.op("resolve", agent="support", environment="production", context={"targetingKey": f"u{i}", "plan": "pro"}) for i in range(100)]
+    assert 5 < sum("web_search" in {tool["name"] for tool in decision["config"]["tools"]} for decision in pro) < 40
     head = server.admin.head()
     server.cli("demo", "seed", table.ROOT / "examples/agents").ok()
     assert server.admin.head() == head
@@ -774,11 +785,11 @@ def test_make_run(tmp_path):
         assert f"http://{address}" in text, text
         settings = dict(pair.split("=", 1) for pair in re.findall(r"SERIN_\w+=\S+", text))
         commands = re.findall(r"^    serin (.*)$", text, re.M)
-        assert len(commands) == 6
+        assert len(commands) == 8
         deadline = time.monotonic() + 30
         while "code-reviewer" not in run_cli(*shlex.split(commands[0]), home=tmp_path, env=settings).ok().out:
             assert time.monotonic() < deadline, (tmp_path / "run/traffic.log").read_text()
-        for command in commands[:5]:
+        for command in commands[:7]:
             if "--watch" not in command:
                 run_cli(*shlex.split(command), home=tmp_path, env=settings).ok()
         traffic = (tmp_path / "run/traffic.log").read_text()
