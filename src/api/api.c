@@ -213,7 +213,9 @@ static enum http_verdict answer_on_worker(struct api *api, const struct route *r
 
 static enum http_verdict fast(void *ctx, struct http_request *request, struct http_response *response) {
     struct api *api = ctx;
-    if (resolve_quickly(api, request, response) || answer_outside(api, request, response)) return HTTP_ANSWER;
+    if (resolve_quickly(api, request, response) || ofrep_answer(api, request, response) ||
+        answer_outside(api, request, response))
+        return HTTP_ANSWER;
     if (is_read(request, METRICS_PATH)) return metrics_answer(api, true, request, response);
 
     struct err err = ERR_INIT;

@@ -50,8 +50,9 @@ int request_params(const struct route *route, struct http_request *request, json
 /* UNSUPPORTED_MEDIA unless the body is said, or not denied, to be JSON. */
 int request_media(struct http_request *request, struct err *err) MUST_CHECK;
 
-/* Whether the client says that it has the entity of that tag, so that 304 answers. */
+/* Whether the client says that it has the entity of that tag, so that 304 answers; request_has() of a GET alone. */
 bool request_has(const struct http_request *request, const char *etag);
+bool request_has_tag(const struct http_request *request, const char *etag);
 
 /* Who asks, from the request's headers. Borrowed from the snapshot. UNAUTHENTICATED. */
 int request_principal(struct api *api, struct http_request *request, const struct snapshot *snapshot,
@@ -89,6 +90,8 @@ struct context_room {
 /* A plain question, {agent, environment?, context?: {targetingKey?, session?: {started_at?, …}, …}}, borrowed from `body`, its attributes in `room`; false: it
  * is not plain, or wrong (question.c). */
 bool question_read(struct slice body, struct context_room *room, struct asked *ret) MUST_CHECK;
+/* The same of an evaluation of flags, {context?: {…}}. */
+bool evaluation_read(struct slice body, struct context_room *room, struct asked *ret) MUST_CHECK;
 /* The attributes of a request's query: attr.NAME=…, a name with dots being a path, and key and session.… under the names that they have in a context. All are texts.
  * False: the memory, aligned for any type, is too small (context.c). */
 bool query_attributes(struct http_request *request, void *memory, size_t size, struct logic_context *ret) MUST_CHECK;
@@ -111,6 +114,14 @@ int resolve_missing(int outcome, struct slice agent, struct slice environment, s
 /* The environment of a question: named, or (without `ptr`) the key's only one. */
 int question_environment(const struct principal *principal, struct slice named, struct slice *ret,
                          struct err *err) MUST_CHECK;
+
+/* The time for flags whose rules ask for it, in seconds; 0: none of the environment's does. */
+int64_t time_for_flags(struct api *api, const struct snapshot *snapshot, struct slice environment);
+/* Whoever has a session: when it began. The clock is read only for that. */
+int64_t asked_session(struct api *api, const struct asked *asked);
+
+/* OpenFeature's remote evaluation (ofrep.c): everything below /ofrep/. False: it is another address. */
+bool ofrep_answer(struct api *api, struct http_request *request, struct http_response *response);
 
 /* Takes outcomes in, in any form (outcomes.c). On a control thread. With INVALID, call->faults. */
 int outcomes_answer(struct api *api, const struct principal *principal, struct http_request *request,

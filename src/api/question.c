@@ -238,14 +238,29 @@ static bool read_question_member(struct reader *reader, struct slice name, void 
     return true;
 }
 
-bool question_read(struct slice body, struct context_room *room, struct asked *ret) {
+static bool read_whole(struct slice body, struct context_room *room, read_member *member, struct asked *ret) {
     struct logic_value whole;
     if (body.len == 0) return false;
     struct reader reader = {.p = body.ptr, .end = body.ptr + body.len};
     logic_build_init(&reader.build, room->bytes, sizeof(room->bytes));
     *ret = (struct asked){0};
     skip_space(&reader);
-    if (!read_object(&reader, read_question_member, ret, &whole)) return false;
+    if (!read_object(&reader, member, ret, &whole)) return false;
     skip_space(&reader);
-    return reader.p == reader.end && ret->agent.ptr;
+    return reader.p == reader.end;
+}
+
+bool question_read(struct slice body, struct context_room *room, struct asked *ret) {
+    return read_whole(body, room, read_question_member, ret) && ret->agent.ptr;
+}
+
+static bool read_evaluation_member(struct reader *reader, struct slice name, void *ctx, struct logic_value *ret) {
+    struct asked *asked = ctx;
+    if (!slice_equal(name, SLICE_LIT("context")) || !read_object(reader, read_context_member, asked, ret)) return false;
+    asked->attributes.data = *ret;
+    return true;
+}
+
+bool evaluation_read(struct slice body, struct context_room *room, struct asked *ret) {
+    return read_whole(body, room, read_evaluation_member, ret);
 }

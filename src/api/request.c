@@ -111,9 +111,9 @@ static const char *opaque_tag(const char *tag) {
 }
 
 /* If-None-Match is a list; weak and strong tags compare alike (RFC 9110, 13.1.2). */
-bool request_has(const struct http_request *request, const char *etag) {
+bool request_has_tag(const struct http_request *request, const char *etag) {
     const char *list = http_header(request, "If-None-Match");
-    if (!list || !etag || strcmp(http_method(request), "GET")) return false;
+    if (!list || !etag) return false;
     const char *wanted = opaque_tag(etag);
     size_t len = strlen(wanted);
     while (*(list += strspn(list, " \t,"))) {
@@ -123,6 +123,10 @@ bool request_has(const struct http_request *request, const char *etag) {
         list += item;
     }
     return false;
+}
+
+bool request_has(const struct http_request *request, const char *etag) {
+    return !strcmp(http_method(request), "GET") && request_has_tag(request, etag);
 }
 
 /* ---- who asks ---- */

@@ -47,17 +47,21 @@ static const char *add_headers(struct http_request *request, struct http_respons
     return tag;
 }
 
-/* The clock is read only for who has a session. */
-static struct resolve_question question_of(struct api *api, const struct asked *asked) {
-    struct resolve_question question = {
-        .agent = asked->agent, .targeting_key = asked->key, .attributes = &asked->attributes};
-    if (asked->session_started_at.len)
-        question.session_started_at = session_time(asked->session_started_at, clock_wall(api->options.ops->clock));
-    return question;
+int64_t asked_session(struct api *api, const struct asked *asked) {
+    if (!asked->session_started_at.len) return 0;
+    return session_time(asked->session_started_at, clock_wall(api->options.ops->clock));
 }
 
-/* Read only where a flag asks for the time. */
-static int64_t time_for_flags(struct api *api, const struct snapshot *snapshot, struct slice environment) {
+static struct resolve_question question_of(struct api *api, const struct asked *asked) {
+    return (struct resolve_question){
+        .agent = asked->agent,
+        .targeting_key = asked->key,
+        .session_started_at = asked_session(api, asked),
+        .attributes = &asked->attributes,
+    };
+}
+
+int64_t time_for_flags(struct api *api, const struct snapshot *snapshot, struct slice environment) {
     const struct snapshot_flags *flags = snapshot_flags(snapshot, environment);
     return flags && snapshot_flags_read_time(flags) ? clock_wall(api->options.ops->clock) / 1000000 : 0;
 }

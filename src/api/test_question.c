@@ -264,12 +264,28 @@ static void test_whatever_is_taken_the_parser_takes_too(void **state) {
     assert_true(taken > MUTATIONS / 8 && taken < MUTATIONS);
 }
 
+static void test_evaluations(void **state) {
+    static const char *const strange[] = {"", "[]", "{\"agent\":\"a\"}", "{\"context\":{\"targetingKey\":5}}",
+                                          "{\"context\":{}}x"};
+    struct asked asked;
+    assert_true(evaluation_read(SLICE_LIT("{}"), &room, &asked));
+    assert_null(asked.key.ptr);
+    assert_true(evaluation_read(
+        SLICE_LIT("{\"context\":{\"targetingKey\":\"u\",\"session\":{\"started_at\":\"now\"}}}"), &room, &asked));
+    assert_true(slice_equal_text(asked.key, "u"));
+    assert_true(slice_equal_text(asked.session_started_at, "now"));
+    assert_int_equal(asked.attributes.data.count, 2);
+    for (size_t i = 0; i < ARRAY_LEN(strange); i++)
+        if (evaluation_read(slice_of(strange[i]), &room, &asked)) fail_msg("taken: %s", strange[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_questions_are_taken),
         cmocka_unit_test(test_what_is_not_plain_is_left_alone),
         cmocka_unit_test(test_plain_numbers),
         cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_evaluations),
         cmocka_unit_test(test_session_times),
         cmocka_unit_test(test_many_members_are_left_alone),
         cmocka_unit_test(test_much_is_left_alone),

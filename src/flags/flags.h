@@ -78,7 +78,7 @@ struct flag {
     const struct flag_binding *bindings;
     uint32_t binding_count;
     struct slice
-        metadata; /* members of a JSON object, its own before those of the environment: `"a":1,"b":2`; may be empty */
+        metadata; /* members of a JSON object, its own before those of the environment: `"a":1,"b":2`; may be empty. Those that evaluations set are left out */
     struct slice definition; /* flagd's, as compact JSON */
     struct slice bound;      /* the bindings as a JSON array */
 };

@@ -196,6 +196,14 @@ static void test_documents(void **state) {
     faults_deinit(&faults);
 }
 
+static void test_what_evaluations_set_is_left_out(void **state) {
+    struct flag *flag =
+        flag_with(&(struct flag_texts){"{" ON_OFF ",'metadata':{'version':'v1','owner':'care','contextId':1}}",
+                                       .metadata = "{'flagSetId':'theirs','team':'a'}"});
+    assert_true(slice_equal_text(flag->metadata, "\"owner\":\"care\",\"team\":\"a\""));
+    flag_unref(flag);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_written_is_there),
@@ -205,6 +213,7 @@ int main(void) {
         cmocka_unit_test(test_shared_rules_are_found),
         cmocka_unit_test(test_memory_ends),
         cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_what_evaluations_set_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,10 +136,14 @@ static char *put_pieces(const struct decision *decision, char *at) {
     return at;
 }
 
+char *put_flagged_config(const struct decision *decision, char *at) {
+    return decision->pieces ? put_pieces(decision, at) : put(at, decision->version->config);
+}
+
 char *put_flagged_tail(const struct decision *decision, char *at) {
     bool first = true;
     at = put(at, SLICE_LIT("\"config\":"));
-    at = decision->pieces ? put_pieces(decision, at) : put(at, decision->version->config);
+    at = put_flagged_config(decision, at);
     at = put(at, SLICE_LIT(",\"flags\":{"));
     for (uint32_t i = 0; i < decision->bound->flag_count; i++) {
         if (!(decision->valued >> i & 1)) continue;

@@ -193,11 +193,17 @@ static char *put_position(char *at, struct slice position) {
     return put(at, SLICE_LIT("\","));
 }
 
+/* `own` is for a hash that resolving had no need of. */
+static const uint32_t *hash_of(const struct decision *decision, uint32_t own[UNIT_SEEDS]) {
+    if (decision->hashed) return decision->hash;
+    unit_hash(snapshot_entry_salt(decision->entry), decision->targeting_key, own);
+    return own;
+}
+
 static char *put_unit(char *at, const struct decision *decision) {
     if (decision->targeting_key.len == 0) return at;
     uint32_t own[UNIT_SEEDS];
-    if (!decision->hashed) unit_hash(snapshot_entry_salt(decision->entry), decision->targeting_key, own);
-    const uint32_t *hash = decision->hashed ? decision->hash : own;
+    const uint32_t *hash = hash_of(decision, own);
     if (decision->rollout) {
         at = put(at, SLICE_LIT("\"bucket\":"));
         at = text_from_int(at, unit_bucket(hash));
@@ -218,6 +224,22 @@ void decision_write(const struct decision *decision, struct str *out) {
     at = decision->bound ? put_flagged_tail(decision, at) : put(at, decision->version->decision_tail);
     *at = '\0';
     out->len = (size_t)(at - out->data);
+}
+
+void decision_write_config(const struct decision *decision, struct str *out) {
+    str_reserve(out, decision->bound ? flagged_size(decision) : decision->version->config.len);
+    if (out->failed || !decision->version->config.len) return;
+    char *at = out->data + out->len;
+    at = decision->bound ? put_flagged_config(decision, at) : put(at, decision->version->config);
+    *at = '\0';
+    out->len = (size_t)(at - out->data);
+}
+
+bool decision_unit(const struct decision *decision, char ret[UNIT_TEXT_SIZE]) {
+    uint32_t own[UNIT_SEEDS];
+    if (decision->targeting_key.len == 0) return false;
+    unit_text(hash_of(decision, own), ret);
+    return true;
 }
 
 /* A session's: as the others, and whether the rollout counts it. */

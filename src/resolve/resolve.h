@@ -76,6 +76,10 @@ size_t decision_size(const struct decision *decision);
  *   no session that began under something else. What has no `rollout` is no evidence.
  * - Where a panic has switched the agent off: version 0, `"disabled":true`, no config and no config_hash. */
 void decision_write(const struct decision *decision, struct str *out);
+/* Appends the configuration alone, as flags leave it; nothing where a panic has switched the agent off. */
+void decision_write_config(const struct decision *decision, struct str *out);
+/* The unit that stands for the user; false: there is no targeting key. */
+bool decision_unit(const struct decision *decision, char ret[UNIT_TEXT_SIZE]);
 /* Writes the decision's ETag with a NUL; answers its length. */
 #define DECISION_ETAG_SIZE 192
 size_t decision_etag(const struct decision *decision, char ret[DECISION_ETAG_SIZE]);

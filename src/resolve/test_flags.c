@@ -128,6 +128,10 @@ static void expect_config(const struct snapshot *snapshot, const char *agent, co
     const char *from = strstr(text.data, "\"config\":") + 9, *to = strstr(from, ",\"flags\":");
     if ((size_t)(to - from) != strlen(config) || memcmp(from, config, strlen(config)))
         fail_msg("is     %s\nshould %s", from, config);
+    struct str alone = STR_INIT;
+    decision_write_config(&decision, &alone);
+    assert_string_equal(alone.data, config);
+    str_deinit(&alone);
     str_deinit(&text);
 }
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All flags at once, in order of key: what clients in browsers keep and read from. The tag stands for everything that the answer depends on, and is made without
+ * evaluating anything, so that asking again costs next to nothing.
+ *
+ * The hub is told of a change after it was published. So the snapshot may be ahead of the position that the hub has of the environment, or behind it when this request
+ * has borrowed it before. The tag has the earlier of the two: it may change once too often, and never says that an older answer is the newest.
+ */
+#include "api/ofrep_impl.h"
+
+#include <stdio.h>
+
+struct bulk {
+    const struct ofrep *ofrep;
+    struct str *out;
+    size_t agents;
+};
+
+static void write_comma(struct str *out) {
+    if (out->len && out->data[out->len - 1] == '}') str_add_char(out, ',');
+}
+
+/* ---- agents ---- */
+
+static int count_agent(void *ctx, const struct snapshot_entry *entry) {
+    struct bulk *bulk = ctx;
+    return ++bulk->agents > OFREP_AGENTS_MAX;
+}
+
+/* Whoever looks at a list uses nothing of it yet: it is no decision that is counted. */
+static int write_agent(void *ctx, const struct snapshot_entry *entry) {
+    struct bulk *bulk = ctx;
+    struct decision decision;
+    write_comma(bulk->out);
+    (void)ofrep_write_agent(bulk->ofrep, entry->agent, &decision, bulk->out);
+    return bulk->out->failed || bulk->out->len > OFREP_BULK_MAX;
+}
+
+/* Their keys all begin alike, so they stand together. Too many of them, or too much, are left out whole. */
+static void write_agents(struct bulk *bulk) {
+    size_t before = bulk->out->len;
+    bulk->agents = 0;
+    if (snapshot_each(bulk->ofrep->snapshot, bulk->ofrep->environment.ptr, count_agent, bulk)) return;
+    if (!snapshot_each(bulk->ofrep->snapshot, bulk->ofrep->environment.ptr, write_agent, bulk) &&
+        bulk->out->len - before <= OFREP_AGENTS_BYTES_MAX)
+        return;
+    if (bulk->out->failed) return;
+    bulk->out->len = before;
+    bulk->out->data[before] = '\0';
+}
+
+/* ---- flags ---- */
+
+static bool stands_before_agents(struct slice key) {
+    static const char prefix[] = FLAG_AGENT_PREFIX;
+    size_t len = key.len < sizeof(prefix) - 1 ? key.len : sizeof(prefix) - 1;
+    int order = memcmp(key.ptr, prefix, len);
+    return order < 0 || (order == 0 && key.len < sizeof(prefix) - 1);
+}
+
+static int check_size(const struct bulk *bulk, struct err *err) {
+    if (bulk->out->failed) return err_no_memory(err);
+    if (bulk->out->len <= OFREP_BULK_MAX) return 0;
+    return err_set(err, ERR_BAD_REQUEST, "the flags of %.*s come to more than %d bytes: ask for them one by one",
+                   (int)bulk->ofrep->environment.len, bulk->ofrep->environment.ptr, OFREP_BULK_MAX);
+}
+
+static int write_flags(struct bulk *bulk, struct err *err) {
+    const struct snapshot_flags *flags = bulk->ofrep->flags;
+    size_t count = flags ? snapshot_flags_count(flags) : 0;
+    bool agents = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct flag *flag = snapshot_flags_at(flags, i);
+        if (!agents && !stands_before_agents(flag->key)) {
+            write_agents(bulk);
+            agents = true;
+        }
+        write_comma(bulk->out);
+        (void)ofrep_write_flag(bulk->ofrep, flag, bulk->out);
+        int r = check_size(bulk, err);
+        if (r < 0) return r;
+    }
+    if (!agents) write_agents(bulk);
+    return check_size(bulk, err);
+}
+
+static int write_all(const struct ofrep *ofrep, struct str *out, struct err *err) {
+    struct bulk bulk = {.ofrep = ofrep, .out = out};
+    str_add_slice(out, SLICE_LIT("{\"flags\":["));
+    int r = write_flags(&bulk, err);
+    if (r < 0) return r;
+    str_add_slice(out, SLICE_LIT("],\"metadata\":"));
+    str_add_slice(out, ofrep->flags ? snapshot_flags_metadata(ofrep->flags) : SLICE_LIT("{}"));
+    str_add_slice(out, SLICE_LIT("}"));
+    return out->failed ? err_no_memory(err) : 0;
+}
+
+/* ---- the tag ---- */
+
+static int make_tag(const struct ofrep *ofrep, const char **ret, struct err *err) {
+    struct position position = hub_environment_position(ofrep->api->hub, ofrep->environment);
+    struct position held = snapshot_position(ofrep->snapshot);
+    char at[POSITION_TEXT_SIZE], time[INT_TEXT_MAX];
+    struct sha256 hash;
+    position_text(position_compare(position, held) < 0 ? position : held, at);
+    size_t time_len = (size_t)(text_from_int(time, ofrep->asked.attributes.timestamp) - time);
+    const struct slice depends[] = {slice_of(at), ofrep->environment, slice_of(ofrep->principal.id), {time, time_len}};
+    int r = ofrep_hash(ofrep, depends, ARRAY_LEN(depends), &hash, err);
+    if (r < 0) return r;
+    char hex[33];
+    hex_encode(hash.bytes, 16, hex);
+    *ret = arena_printf(http_arena(ofrep->request), "\"%s\"", hex);
+    return *ret ? 0 : err_no_memory(err);
+}
+
+int ofrep_bulk(struct ofrep *ofrep, struct http_response *response, struct err *err) {
+    const char *tag;
+    int r = make_tag(ofrep, &tag, err);
+    if (r < 0) return r;
+    bool held = request_has_tag(ofrep->request, tag);
+    if (!held) r = ofrep_prepare(ofrep, err);
+    if (r == 0 && !held) r = write_all(ofrep, &response->body, err);
+    if (r < 0) return r;
+    response->status = held ? 304 : 200;
+    response->content_type = "application/json";
+    http_response_header(response, "ETag", tag);
+    return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For the files of OpenFeature's remote evaluation. */
+#ifndef SERIN_API_OFREP_IMPL_H
+#define SERIN_API_OFREP_IMPL_H
+
+#include "api/api_impl.h"
+
+#define OFREP_BODY_MAX (1 << 20)
+#define OFREP_BULK_MAX (16 << 20)        /* bytes of a list */
+#define OFREP_AGENTS_MAX 100             /* agents that a list shows; where more are served it shows none */
+#define OFREP_AGENTS_BYTES_MAX (1 << 20) /* the same of their bytes */
+
+/* An evaluation. Borrows from the request, the snapshot and `body`. */
+struct ofrep {
+    struct api *api;
+    struct principal principal;
+    const struct snapshot *snapshot;
+    const struct snapshot_flags *flags; /* NULL: the environment has none */
+    struct slice environment;
+    struct asked asked;
+    json_t *body;     /* when the context could not be read in place; NULL else */
+    struct slice set; /* how metadata ends: `","flagSetId":…,"contextId":…}}` */
+    struct http_request *request;
+};
+
+/* ---- ofrep_context.c ---- */
+
+/* The context of the body, in `room` where it is plain. TOO_LARGE, UNSUPPORTED_MEDIA, MALFORMED_JSON, INVALID_UTF8; BAD_REQUEST: it is no context. */
+int ofrep_read_context(struct ofrep *ofrep, struct context_room *room, struct err *err) MUST_CHECK;
+/* A hash of the context, the same for the same members in any order, of the further texts, and of this program's version. */
+int ofrep_hash(const struct ofrep *ofrep, const struct slice *more, size_t count, struct sha256 *ret,
+               struct err *err) MUST_CHECK;
+
+/* ---- ofrep_write.c ---- */
+
+/* Makes ofrep->set. NO_MEMORY. */
+int ofrep_prepare(struct ofrep *ofrep, struct err *err) MUST_CHECK;
+/* Appends what the flag says to the context: {key, reason, value?, variant, metadata}, or in error {key, errorCode, errorDetails, metadata}, and answers the status
+ * that goes with it, 200 or 400. */
+int ofrep_write_flag(const struct ofrep *ofrep, const struct flag *flag, struct str *out);
+/* The same of an agent: its decision as a flag, which stays in `ret`. 0, or an outcome of resolve(), and nothing is written. */
+int ofrep_write_agent(const struct ofrep *ofrep, struct slice agent, struct decision *ret, struct str *out);
+/* Appends {key?, errorCode, errorDetails}. */
+void ofrep_write_failure(const char *key, const char *code, const struct err *err, struct str *out);
+
+/* ---- ofrep_bulk.c ---- */
+
+/* All flags of the environment, and its agents; or 304. */
+int ofrep_bulk(struct ofrep *ofrep, struct http_response *response, struct err *err) MUST_CHECK;
+
+#endif
