@@ -26,7 +26,10 @@ int api_new(const struct api_options *options, struct api **ret, struct err *err
     struct api *api = calloc(1, sizeof(*api));
     if (!api) return err_no_memory(err);
     api->options = *options;
-    int r = start_hub(api, err);
+    int r = ofrep_origins_check(options->cors_origins, err);
+    if (r == 0 && options->cors_origins && !(api->cors_origins = strdup(options->cors_origins))) r = err_no_memory(err);
+    if (r == 0) r = random_bytes(api->stream_secret, sizeof(api->stream_secret), err);
+    if (r == 0) r = start_hub(api, err);
     if (r == 0) r = quota_new(options->ops->clock, options->requests_per_key, &api->quota, err);
     if (r < 0) {
         (void)api_free(api);
@@ -43,6 +46,8 @@ struct api *api_free(struct api *api) {
     hub_free(api->hub);
     quota_free(api->quota);
     str_deinit(&api->openapi);
+    free(api->cors_origins);
+    secret_clear(api->stream_secret, sizeof(api->stream_secret));
     free(api);
     return NULL;
 }

@@ -33,7 +33,9 @@ struct api_options {
     size_t stream_ring;          /* changes kept for streams that resume */
     size_t streams;              /* open at once */
     unsigned stream_keepalive_s; /* a comment on a silent stream */
-    unsigned requests_per_key;   /* a second; 0 = no limit */
+    const char *
+        cors_origins; /* whose pages browsers may let at /ofrep/, separated by spaces or commas, or "*"; NULL: nobody's. Copied */
+    unsigned requests_per_key; /* a second; 0 = no limit */
     void (*standing)(void *ctx,
                      struct api_standing *ret); /* any thread; NULL: the store is open and there is no file */
     void *standing_ctx;
@@ -47,7 +49,7 @@ struct api_options {
     unsigned waiters;      /* requests that may wait for a position at once: they keep control threads busy */
 };
 
-/* Registers itself as the listener of ops->live: call it before the first live_catch_up(). */
+/* CONFIG: cors_origins is no such list. Registers itself as the listener of ops->live: call it before the first live_catch_up(). */
 int api_new(const struct api_options *options, struct api **ret, struct err *err) MUST_CHECK;
 /* After the HTTP server was stopped. */
 struct api *api_free(struct api *api);

@@ -18,6 +18,9 @@ struct api {
     struct hub *hub;
     struct quota *quota;
     struct str openapi;
+    char *cors_origins; /* NULL: nobody's */
+    uint8_t stream_secret
+        [SHA256_SIZE]; /* signs the tokens of OpenFeature's event streams, for as long as this process lives */
     _Atomic(const struct http_server *) server; /* NULL until it was started */
     _Atomic bool draining;
     _Atomic uint64_t answers[OP_COUNT_][STATUS_CLASSES];
@@ -122,6 +125,7 @@ int64_t asked_session(struct api *api, const struct asked *asked);
 
 /* OpenFeature's remote evaluation (ofrep.c): everything below /ofrep/. False: it is another address. */
 bool ofrep_answer(struct api *api, struct http_request *request, struct http_response *response);
+int ofrep_origins_check(const char *origins, struct err *err) MUST_CHECK;
 
 /* Takes outcomes in, in any form (outcomes.c). On a control thread. With INVALID, call->faults. */
 int outcomes_answer(struct api *api, const struct principal *principal, struct http_request *request,

@@ -108,6 +108,14 @@ static void answer_evaluation(struct api *api, const char *key, struct http_requ
     publisher_return(api->options.publisher, borrow);
 }
 
+static void answer_stream(struct api *api, struct http_request *request, struct http_response *response) {
+    struct err err = ERR_INIT;
+    struct publisher_borrow borrow = publisher_borrow(api->options.publisher);
+    struct ofrep ofrep = {.api = api, .snapshot = borrow.snapshot, .request = request};
+    if (ofrep_open_stream(&ofrep, response, &err) < 0) problem_answer(&err, NULL, response);
+    publisher_return(api->options.publisher, borrow);
+}
+
 /* ---- addresses ---- */
 
 static bool is_method(struct http_request *request, const char *method, struct http_response *response) {
@@ -127,13 +135,23 @@ static void answer_nothing(struct http_request *request, struct http_response *r
     problem_answer(&err, NULL, response);
 }
 
-bool ofrep_answer(struct api *api, struct http_request *request, struct http_response *response) {
+static void answer_address(struct api *api, struct http_request *request, struct http_response *response) {
     const char *path = http_path(request), *rest = path + sizeof(FLAGS) - 1;
-    if (strncmp(path, ROOT, sizeof(ROOT) - 1) != 0) return false;
     bool flags = !strncmp(path, FLAGS, sizeof(FLAGS) - 1) && (!*rest || *rest == '/');
-    if (!flags)
+    bool stream = !strcmp(path, OFREP_STREAM);
+    if (!flags && !stream)
         answer_nothing(request, response);
-    else if (is_method(request, "POST", response))
+    else if (!strcmp(http_method(request), "OPTIONS"))
+        ofrep_preflight(request, response);
+    else if (stream && is_method(request, "GET", response))
+        answer_stream(api, request, response);
+    else if (flags && is_method(request, "POST", response))
         answer_evaluation(api, *rest ? rest + 1 : NULL, request, response);
+}
+
+bool ofrep_answer(struct api *api, struct http_request *request, struct http_response *response) {
+    if (strncmp(http_path(request), ROOT, sizeof(ROOT) - 1) != 0) return false;
+    answer_address(api, request, response);
+    ofrep_allow_origin(api, request, response);
     return true;
 }

@@ -84,27 +84,36 @@ static int write_flags(struct bulk *bulk, struct err *err) {
     return check_size(bulk, err);
 }
 
-static int write_all(const struct ofrep *ofrep, struct str *out, struct err *err) {
+/* Without `origin`: clients put that of their own base address before it. */
+static void write_streams(const char *token, struct str *out) {
+    str_add_slice(
+        out, SLICE_LIT(",\"eventStreams\":[{\"type\":\"sse\",\"endpoint\":{\"requestUri\":\"" OFREP_STREAM "?token="));
+    str_add_text(out, token);
+    str_add_slice(out, SLICE_LIT("\"}}]}"));
+}
+
+static int write_all(const struct ofrep *ofrep, const char *token, struct str *out, struct err *err) {
     struct bulk bulk = {.ofrep = ofrep, .out = out};
     str_add_slice(out, SLICE_LIT("{\"flags\":["));
     int r = write_flags(&bulk, err);
     if (r < 0) return r;
     str_add_slice(out, SLICE_LIT("],\"metadata\":"));
     str_add_slice(out, ofrep->flags ? snapshot_flags_metadata(ofrep->flags) : SLICE_LIT("{}"));
-    str_add_slice(out, SLICE_LIT("}"));
+    write_streams(token, out);
     return out->failed ? err_no_memory(err) : 0;
 }
 
 /* ---- the tag ---- */
 
-static int make_tag(const struct ofrep *ofrep, const char **ret, struct err *err) {
+/* The token stands for this process, the key, the environment and the time in which it holds: whoever is told "nothing new" has one that holds. */
+static int make_tag(const struct ofrep *ofrep, const char *token, const char **ret, struct err *err) {
     struct position position = hub_environment_position(ofrep->api->hub, ofrep->environment);
     struct position held = snapshot_position(ofrep->snapshot);
     char at[POSITION_TEXT_SIZE], time[INT_TEXT_MAX];
     struct sha256 hash;
     position_text(position_compare(position, held) < 0 ? position : held, at);
     size_t time_len = (size_t)(text_from_int(time, ofrep->asked.attributes.timestamp) - time);
-    const struct slice depends[] = {slice_of(at), ofrep->environment, slice_of(ofrep->principal.id), {time, time_len}};
+    const struct slice depends[] = {slice_of(at), slice_of(token), {time, time_len}};
     int r = ofrep_hash(ofrep, depends, ARRAY_LEN(depends), &hash, err);
     if (r < 0) return r;
     char hex[33];
@@ -114,12 +123,13 @@ static int make_tag(const struct ofrep *ofrep, const char **ret, struct err *err
 }
 
 int ofrep_bulk(struct ofrep *ofrep, struct http_response *response, struct err *err) {
-    const char *tag;
-    int r = make_tag(ofrep, &tag, err);
+    const char *tag = NULL, *token = NULL;
+    int r = ofrep_token(ofrep, &token, err);
+    if (r == 0) r = make_tag(ofrep, token, &tag, err);
     if (r < 0) return r;
     bool held = request_has_tag(ofrep->request, tag);
     if (!held) r = ofrep_prepare(ofrep, err);
-    if (r == 0 && !held) r = write_all(ofrep, &response->body, err);
+    if (r == 0 && !held) r = write_all(ofrep, token, &response->body, err);
     if (r < 0) return r;
     response->status = held ? 304 : 200;
     response->content_type = "application/json";

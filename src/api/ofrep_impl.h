@@ -43,6 +43,23 @@ int ofrep_write_agent(const struct ofrep *ofrep, struct slice agent, struct deci
 /* Appends {key?, errorCode, errorDetails}. */
 void ofrep_write_failure(const char *key, const char *code, const struct err *err, struct str *out);
 
+/* ---- ofrep_stream.c: telling of changes ---- */
+
+/* What opens a stream of the environment for who has this key, in the request's arena: no secret of the key is in it, and it holds for OFREP_TOKEN_LIFE at most. Within
+ * half of that it stays the same. NO_MEMORY. */
+#define OFREP_TOKEN_LIFE 3600
+int ofrep_token(const struct ofrep *ofrep, const char **ret, struct err *err) MUST_CHECK;
+#define OFREP_STREAM "/ofrep/v1/stream"
+/* Opens one for the request's token. UNAUTHENTICATED, TOO_MANY_STREAMS, TOO_MANY_REQUESTS. */
+int ofrep_open_stream(struct ofrep *ofrep, struct http_response *response, struct err *err) MUST_CHECK;
+
+/* ---- ofrep_cors.c: pages of other origins ---- */
+
+/* Adds what tells a browser that the page may read the answer. */
+void ofrep_allow_origin(struct api *api, struct http_request *request, struct http_response *response);
+/* Answers what a browser asks before. */
+void ofrep_preflight(struct http_request *request, struct http_response *response);
+
 /* ---- ofrep_bulk.c ---- */
 
 /* All flags of the environment, and its agents; or 304. */

@@ -22,7 +22,7 @@ struct event {
     uint32_t refs; /* under the hub's lock */
     struct position position;
     char environment[64];
-    struct str frame;
+    struct str frame, notice; /* for HUB_CHANGES, for HUB_NOTICES */
 };
 
 /* The newest change of each environment that has changed since the hub began; environments are few. */
@@ -36,6 +36,7 @@ struct stream {
     struct hub *hub;
     struct stream *previous, *next;
     char environment[64];
+    enum hub_form form;
     uint64_t cursor;       /* number of the next event to look at */
     struct event *current; /* being sent, or NULL */
     struct str own;        /* a frame of this stream alone: ready, refetch, comment */
@@ -94,6 +95,7 @@ int hub_new(const struct hub_options *options, struct hub **ret, struct err *err
 static void event_unref(struct event *event) {
     if (!event || --event->refs) return;
     str_deinit(&event->frame);
+    str_deinit(&event->notice);
     free(event);
 }
 
@@ -119,6 +121,21 @@ static void write_frame(struct str *out, const char *name, struct position posit
     str_add_text(out, "\n\n");
 }
 
+/* As OFREP has it: whoever hears it asks for all flags again. The tag is that of the environment, as the time is; a client's own tag is another one. */
+static void write_notice(struct hub *hub, struct str *out, struct position position) {
+    char text[POSITION_TEXT_SIZE];
+    _cleanup_(str_deinit) struct str data = STR_INIT;
+    struct jw jw = JW_INIT(&data);
+    position_text(position, text);
+    jw_object(&jw, NULL);
+    jw_text(&jw, "type", "refetchEvaluation");
+    jw_printf(&jw, "etag", "\"%s\"", text);
+    jw_int(&jw, "lastModified", clock_wall(hub->options.clock) / 1000000);
+    jw_end_object(&jw);
+    if (data.failed) out->failed = true;
+    write_frame(out, "message", position, &data);
+}
+
 static void begin_data(struct jw *jw, struct position position, const char *environment) {
     char text[POSITION_TEXT_SIZE];
     position_text(position, text);
@@ -140,8 +157,19 @@ static void write_change(struct jw *jw, const struct snapshot *snapshot, const s
     str_deinit(&text);
 }
 
+static void write_flags(struct jw *jw, const struct store_touch *touches, size_t count) {
+    bool flags = false;
+    for (size_t i = 0; i < count; i++)
+        flags |= touches[i].what == TOUCHED_FLAGS;
+    if (!flags) return;
+    jw_object(jw, "flags");
+    jw_int(jw, "seq", touches->seq);
+    jw_end_object(jw);
+}
+
 /* The event of touches that share seq and environment. NULL when memory ran out. */
-static struct event *event_new(const struct snapshot *snapshot, const struct store_touch *touches, size_t count) {
+static struct event *event_new(struct hub *hub, const struct snapshot *snapshot, const struct store_touch *touches,
+                               size_t count) {
     struct event *event = calloc(1, sizeof(*event));
     if (!event) return NULL;
     event->refs = 1;
@@ -155,9 +183,11 @@ static struct event *event_new(const struct snapshot *snapshot, const struct sto
     for (size_t i = 0; i < count; i++)
         write_change(&jw, snapshot, &touches[i]);
     jw_end_array(&jw);
+    write_flags(&jw, touches, count);
     jw_end_object(&jw);
     write_frame(&event->frame, "change", event->position, &data);
-    if (!data.failed && !event->frame.failed) return event;
+    write_notice(hub, &event->notice, event->position);
+    if (!data.failed && !event->frame.failed && !event->notice.failed) return event;
     event_unref(event);
     return NULL;
 }
@@ -233,7 +263,7 @@ static void add_events(struct hub *hub, const struct snapshot *snapshot, const s
             end++;
         struct position position = {snapshot_position(snapshot).epoch, touches[i].seq};
         if (*touches[i].environment)
-            add_event(hub, event_new(snapshot, touches + i, end - i), position, touches[i].environment);
+            add_event(hub, event_new(hub, snapshot, touches + i, end - i), position, touches[i].environment);
     }
 }
 
@@ -265,11 +295,18 @@ static void write_id(const struct stream *stream, char ret[STREAM_ID_SIZE]) {
     snprintf(ret, STREAM_ID_SIZE, "%08" PRIx32 "%016" PRIx64, stream->slot, stream->nonce);
 }
 
+/* An own frame: `ready` or `refetch`. Of a stream of notices the beginning is a comment, so that the client gets the headers. */
 static void say(struct stream *stream, const char *name, struct position position) {
+    bool ready = !strcmp(name, "ready");
+    if (stream->form == HUB_NOTICES) {
+        if (ready) str_add_text(&stream->own, ": ready\n\n");
+        if (!ready) write_notice(stream->hub, &stream->own, position);
+        return;
+    }
     _cleanup_(str_deinit) struct str data = STR_INIT;
     struct jw jw = JW_INIT(&data);
     begin_data(&jw, position, stream->environment);
-    if (!strcmp(name, "ready")) {
+    if (ready) {
         char id[STREAM_ID_SIZE];
         write_id(stream, id);
         jw_text(&jw, "stream", id);
@@ -278,24 +315,32 @@ static void say(struct stream *stream, const char *name, struct position positio
     write_frame(&stream->own, name, position, &data);
 }
 
+static struct slice current_frame(const struct stream *stream) {
+    return str_slice(stream->form == HUB_NOTICES ? &stream->current->notice : &stream->current->frame);
+}
+
+/* The next event of its environment; of those that wait for a stream of notices, the newest alone. */
+static void take_event(struct stream *stream) {
+    struct hub *hub = stream->hub;
+    while (stream->cursor < hub->next && (!stream->current || stream->form == HUB_NOTICES)) {
+        struct event *event = hub->ring[stream->cursor++ % hub->options.ring];
+        if (!strcmp(event->environment, stream->environment)) stream->current = event;
+    }
+    if (stream->current) stream->current->refs++;
+}
+
 /* The next piece to send: a frame of its own, or the next event of its environment. Empty when there is none. */
 static struct slice next_piece(struct stream *stream) {
     struct hub *hub = stream->hub;
     if (stream->own.len) return str_slice(&stream->own);
-    if (stream->current) return str_slice(&stream->current->frame);
+    if (stream->current) return current_frame(stream);
     if (stream->cursor < hub->first) {
         stream->cursor = hub->next;
         say(stream, "refetch", hub->newest);
         return str_slice(&stream->own);
     }
-    while (stream->cursor < hub->next) {
-        struct event *event = hub->ring[stream->cursor++ % hub->options.ring];
-        if (strcmp(event->environment, stream->environment)) continue;
-        stream->current = event;
-        event->refs++;
-        return str_slice(&event->frame);
-    }
-    return (struct slice){0};
+    take_event(stream);
+    return stream->current ? current_frame(stream) : (struct slice){0};
 }
 
 static void piece_done(struct stream *stream) {
@@ -409,6 +454,7 @@ static struct stream *stream_new(struct hub *hub, const struct hub_reader *reade
     stream->http = (struct http_stream){.ctx = stream, .read = stream_read, .close = stream_close};
     snprintf(stream->environment, sizeof(stream->environment), "%.*s", (int)reader->environment.len,
              reader->environment.ptr);
+    stream->form = reader->form;
     stream->opened_at = clock_wall(hub->options.clock);
     stream->name = stream->texts;
     stream->key = add_text(stream->texts, reader->name);

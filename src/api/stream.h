@@ -36,10 +36,13 @@ void hub_changed(void *ctx, const struct snapshot *snapshot, const struct live_n
 /* The position of the newest change of an environment, or where the hub began when there was none since: what an ETag of its snapshot
  * stands for. */
 struct position hub_environment_position(struct hub *hub, struct slice environment);
+/* What a stream says: all above, or for OpenFeature's clients only that there is something new (`message`), once for all that waits to be sent. */
+enum hub_form { HUB_CHANGES, HUB_NOTICES };
 /* Who reads, copied: `name` as the reader calls itself (at most OPS_LABEL_MAX bytes, or without `ptr`), `key` the name of its key. */
 struct hub_reader {
     struct slice environment, name, key;
     const struct position *after; /* NULL: from now on */
+    enum hub_form form;
 };
 /* A new stream. It is owned by the answer that carries it. TOO_MANY_STREAMS. */
 int hub_open(struct hub *hub, const struct hub_reader *reader, struct http_stream **ret, struct err *err) MUST_CHECK;

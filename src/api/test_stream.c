@@ -63,13 +63,18 @@ struct reader {
     struct str seen;
 };
 
-static void open_reader(struct reader *reader, const char *environment, const char *after) {
+static void open_as(struct reader *reader, enum hub_form form, const char *environment, const char *after) {
     struct position position;
     memset(reader, 0, sizeof(*reader));
     if (after) assert_true(position_from_text(after, &position));
-    const struct hub_reader who = {.environment = slice_of(environment), .after = after ? &position : NULL};
+    const struct hub_reader who = {
+        .environment = slice_of(environment), .after = after ? &position : NULL, .form = form};
     assert_int_equal(hub_open(hub, &who, &reader->stream, NULL), 0);
     reader->stream->wake = &reader->wake;
+}
+
+static void open_reader(struct reader *reader, const char *environment, const char *after) {
+    open_as(reader, HUB_CHANGES, environment, after);
 }
 
 /* Reads in pieces of `max` bytes until the stream sleeps or ends; answers the last read. */
@@ -199,6 +204,90 @@ static void test_a_slow_reader_is_told_to_refetch(void **state) {
     drain(&reader, 4096);
     assert_int_equal(count_of(&reader, "event: refetch\n"), 1);
     assert_int_equal(count_of(&reader, "event: change\n"), 0);
+    close_reader(&reader);
+}
+
+/* ---- notices ---- */
+
+#define NOTICE "event: message\ndata: {\"type\":\"refetchEvaluation\",\"etag\":\"\\\""
+
+static void put_flag(const char *environment) {
+    char params[256];
+    snprintf(params, sizeof(params),
+             "{'environment':'%s','flag':'f','reason':'','definition':{'state':'ENABLED','variants':{'on':true}}}",
+             environment);
+    world_do(&world, "flag_put", params);
+}
+
+static void test_flags_are_told(void **state) {
+    struct reader all, notices, elsewhere;
+    open_reader(&all, "production", NULL);
+    open_as(&notices, HUB_NOTICES, "production", NULL);
+    open_as(&elsewhere, HUB_NOTICES, "staging", NULL);
+    drain(&all, 4096);
+    drain(&notices, 4096);
+    drain(&elsewhere, 4096);
+    assert_string_equal(notices.seen.data, ": ready\n\n");
+    put_flag("production");
+    drain(&all, 4096);
+    drain(&notices, 7);
+    drain(&elsewhere, 4096);
+    assert_int_equal(count_of(&all, "event: change\n"), 1);
+    assert_int_equal(count_of(&all, "\"changes\":[],\"flags\":{\"seq\":"), 1);
+    assert_int_equal(count_of(&notices, NOTICE), 1);
+    assert_int_equal(count_of(&notices, "\"lastModified\":"), 1);
+    assert_int_equal(count_of(&notices, "id: 1."), 1);
+    assert_int_equal(elsewhere.seen.len, 0);
+    deploy("a", "production", 1);
+    drain(&all, 4096);
+    drain(&notices, 4096);
+    assert_int_equal(count_of(&all, "\"flags\":{\"seq\""), 0);
+    assert_int_equal(count_of(&notices, NOTICE), 1);
+    close_reader(&all);
+    close_reader(&notices);
+    close_reader(&elsewhere);
+}
+
+static void test_many_changes_are_one_notice(void **state) {
+    struct reader reader;
+    char newest[64];
+    open_as(&reader, HUB_NOTICES, "production", NULL);
+    drain(&reader, 4096);
+    for (int i = 0; i < RING - 1; i++)
+        deploy("a", "production", 1 + i % 2);
+    struct position position = hub_environment_position(hub, SLICE_LIT("production"));
+    deploy("a", "staging", 1);
+    drain(&reader, 4096);
+    assert_int_equal(count_of(&reader, NOTICE), 1);
+    position_text(position, newest);
+    assert_int_equal(count_of(&reader, newest), 2);
+    for (int i = 0; i < RING + 3; i++)
+        deploy("a", "production", 1 + i % 2);
+    drain(&reader, 4096);
+    assert_int_equal(count_of(&reader, NOTICE), 1);
+    close_reader(&reader);
+}
+
+static void test_a_notice_for_who_has_missed_something(void **state) {
+    static const char *const missed[] = {"0.0", "1.1", "9.1", "1.999", NULL};
+    struct position position;
+    char newest[POSITION_TEXT_SIZE];
+    deploy("a", "production", 1);
+    position = hub_environment_position(hub, SLICE_LIT("production"));
+    deploy("a", "production", 2);
+    position_text(position, newest);
+    for (size_t i = 0; i < ARRAY_LEN(missed); i++) {
+        struct reader reader;
+        open_as(&reader, HUB_NOTICES, "production", missed[i] ? missed[i] : newest);
+        drain(&reader, 4096);
+        assert_int_equal(count_of(&reader, NOTICE), 1);
+        close_reader(&reader);
+    }
+    struct reader reader;
+    position_text(hub_environment_position(hub, SLICE_LIT("production")), newest);
+    open_as(&reader, HUB_NOTICES, "production", newest);
+    drain(&reader, 4096);
+    assert_int_equal(count_of(&reader, NOTICE), 0);
     close_reader(&reader);
 }
 
@@ -684,6 +773,9 @@ int main(void) {
         TEST(test_resume_misses_and_repeats_nothing),
         TEST(test_resume_from_too_far_back_or_elsewhere_says_refetch),
         TEST(test_a_slow_reader_is_told_to_refetch),
+        TEST(test_flags_are_told),
+        TEST(test_many_changes_are_one_notice),
+        TEST(test_a_notice_for_who_has_missed_something),
         TEST(test_an_event_being_sent_outlives_the_ring),
         TEST(test_silent_streams_get_a_comment),
         TEST(test_the_end_lets_streams_finish),

@@ -286,6 +286,7 @@ static int make_api(struct parts *parts, struct err *err) {
         .rollouts = rollouts_now,
         .controller_ctx = parts,
         .waiters = (unsigned)(config_int(parts->config, SETTING_CONTROL_THREADS) + 1) / 2,
+        .cors_origins = config_text(parts->config, SETTING_CORS_ORIGINS),
         .stream_keepalive_s = (unsigned)config_int(parts->config, SETTING_STREAM_KEEPALIVE),
     };
     return api_new(&api, &parts->api, err);
