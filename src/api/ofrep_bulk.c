@@ -10,6 +10,13 @@
 
 #include <stdio.h>
 
+/* Which list it is. */
+struct edition {
+    const char *position; /* of the environment */
+    const char *token;    /* for its stream */
+    const char *tag;
+};
+
 struct bulk {
     const struct ofrep *ofrep;
     struct str *out;
@@ -84,55 +91,64 @@ static int write_flags(struct bulk *bulk, struct err *err) {
     return check_size(bulk, err);
 }
 
-/* Without `origin`: clients put that of their own base address before it. */
-static void write_streams(const char *token, struct str *out) {
+/* Without `origin`: clients put that of their own base address before it. The stream begins behind what this list shows, so nothing is missed between the two. */
+static void write_streams(const struct edition *edition, struct str *out) {
     str_add_slice(
-        out, SLICE_LIT(",\"eventStreams\":[{\"type\":\"sse\",\"endpoint\":{\"requestUri\":\"" OFREP_STREAM "?token="));
-    str_add_text(out, token);
+        out, SLICE_LIT(",\"eventStreams\":[{\"type\":\"sse\",\"endpoint\":{\"requestUri\":\"" OFREP_STREAM "?after="));
+    str_add_text(out, edition->position);
+    str_add_slice(out, SLICE_LIT("&token="));
+    str_add_text(out, edition->token);
     str_add_slice(out, SLICE_LIT("\"}}]}"));
 }
 
-static int write_all(const struct ofrep *ofrep, const char *token, struct str *out, struct err *err) {
+static int write_all(const struct ofrep *ofrep, const struct edition *edition, struct str *out, struct err *err) {
     struct bulk bulk = {.ofrep = ofrep, .out = out};
     str_add_slice(out, SLICE_LIT("{\"flags\":["));
     int r = write_flags(&bulk, err);
     if (r < 0) return r;
     str_add_slice(out, SLICE_LIT("],\"metadata\":"));
     str_add_slice(out, ofrep->flags ? snapshot_flags_metadata(ofrep->flags) : SLICE_LIT("{}"));
-    write_streams(token, out);
+    write_streams(edition, out);
     return out->failed ? err_no_memory(err) : 0;
 }
 
 /* ---- the tag ---- */
 
-/* The token stands for this process, the key, the environment and the time in which it holds: whoever is told "nothing new" has one that holds. */
-static int make_tag(const struct ofrep *ofrep, const char *token, const char **ret, struct err *err) {
+static int find_position(const struct ofrep *ofrep, struct edition *edition, struct err *err) {
     struct position position = hub_environment_position(ofrep->api->hub, ofrep->environment);
     struct position held = snapshot_position(ofrep->snapshot);
-    char at[POSITION_TEXT_SIZE], time[INT_TEXT_MAX];
+    char *text = arena_alloc(http_arena(ofrep->request), POSITION_TEXT_SIZE);
+    if (!text) return err_no_memory(err);
+    position_text(position_compare(position, held) < 0 ? position : held, text);
+    edition->position = text;
+    return 0;
+}
+
+/* The token stands for this process, the key, the environment and the time in which it holds: whoever is told "nothing new" has one that holds. */
+static int make_tag(const struct ofrep *ofrep, struct edition *edition, struct err *err) {
+    char time[INT_TEXT_MAX], hex[33];
     struct sha256 hash;
-    position_text(position_compare(position, held) < 0 ? position : held, at);
     size_t time_len = (size_t)(text_from_int(time, ofrep->asked.attributes.timestamp) - time);
-    const struct slice depends[] = {slice_of(at), slice_of(token), {time, time_len}};
+    const struct slice depends[] = {slice_of(edition->position), slice_of(edition->token), {time, time_len}};
     int r = ofrep_hash(ofrep, depends, ARRAY_LEN(depends), &hash, err);
     if (r < 0) return r;
-    char hex[33];
     hex_encode(hash.bytes, 16, hex);
-    *ret = arena_printf(http_arena(ofrep->request), "\"%s\"", hex);
-    return *ret ? 0 : err_no_memory(err);
+    edition->tag = arena_printf(http_arena(ofrep->request), "\"%s\"", hex);
+    return edition->tag ? 0 : err_no_memory(err);
 }
 
 int ofrep_bulk(struct ofrep *ofrep, struct http_response *response, struct err *err) {
-    const char *tag = NULL, *token = NULL;
-    int r = ofrep_token(ofrep, &token, err);
-    if (r == 0) r = make_tag(ofrep, token, &tag, err);
+    struct edition edition = {0};
+    int r = find_position(ofrep, &edition, err);
+    if (r == 0) r = ofrep_token(ofrep, &edition.token, err);
+    if (r == 0) r = make_tag(ofrep, &edition, err);
     if (r < 0) return r;
-    bool held = request_has_tag(ofrep->request, tag);
+    bool held = request_has_tag(ofrep->request, edition.tag);
     if (!held) r = ofrep_prepare(ofrep, err);
-    if (r == 0 && !held) r = write_all(ofrep, token, &response->body, err);
+    if (r == 0 && !held) r = write_all(ofrep, &edition, &response->body, err);
     if (r < 0) return r;
     response->status = held ? 304 : 200;
     response->content_type = "application/json";
-    http_response_header(response, "ETag", tag);
+    http_response_header(response, "ETag", edition.tag);
     return 0;
 }

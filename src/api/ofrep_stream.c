@@ -74,10 +74,11 @@ static int check_token(struct ofrep *ofrep, struct err *err) {
     return r;
 }
 
-/* Whoever resumes from what is no position has missed something, and is told so. */
+/* What was heard last, or what the list showed that told of this stream. Whoever resumes from what is no position has missed something, and is told so. */
 static struct position resume_position(struct http_request *request, bool *ret_given) {
     struct position position;
     const char *text = http_header(request, "Last-Event-ID");
+    if (!text) text = http_query(request, "after");
     *ret_given = text != NULL;
     return text && position_from_text(text, &position) ? position : (struct position){0};
 }

@@ -408,10 +408,21 @@ static void stream_close(void *ctx) {
     free(stream);
 }
 
+/* A notice says no more than that something was missed, so nothing need be replayed. */
+static void place_among_notices(struct hub *hub, struct stream *stream, const struct position *after) {
+    bool missed = position_compare(*after, environment_position(hub, slice_of(stream->environment))) < 0 ||
+                  position_compare(*after, hub->newest) > 0;
+    if (missed) say(stream, "refetch", hub->newest);
+}
+
 /* Where a stream begins: behind `after` when the ring still has all that followed, else with a refetch. */
 static void place_cursor(struct hub *hub, struct stream *stream, const struct position *after) {
     stream->cursor = hub->next;
     if (!after) return;
+    if (stream->form == HUB_NOTICES) {
+        place_among_notices(hub, stream, after);
+        return;
+    }
     bool held = position_compare(*after, hub->floor) >= 0 && position_compare(*after, hub->newest) <= 0;
     if (!held) {
         say(stream, "refetch", hub->newest);

@@ -28,6 +28,7 @@ def put(world, flag=None, environment=HERE):
 def address(client):
     """Where the client may hear of changes."""
     streams = client.send("POST", ALL, b"{}").json["eventStreams"]
+    assert client.send("POST", ALL, b"{}").json["eventStreams"] == streams
     assert [(one["type"], list(one["endpoint"])) for one in streams] == [("sse", ["requestUri"])]
     return streams[0]["endpoint"]["requestUri"]
 
@@ -78,9 +79,20 @@ def test_a_notice_of_each_change(server, world, client):
         deployed = world.deploy(world.agent(1), 1)["position"]
         assert notices.next()[0] == deployed
     with Notices(server, address(client), **{"Last-Event-ID": position}) as again:
-        assert again.next()[0] == deployed
+        assert again.next()[1]["etag"] == f'"{deployed}"'
     with Notices(server, address(client), **{"Last-Event-ID": "nonsense"}) as again:
         assert again.next()[1]["type"] == "refetchEvaluation"
+
+
+def test_nothing_is_missed_between_list_and_stream(server, world, client):
+    target = address(client)
+    put(world, environment="other")
+    with Notices(server, target) as notices:
+        assert notices.frame() == [": ready"]
+        position = put(world)
+        assert notices.next()[0] == position, "what changed elsewhere is nothing to ask again for"
+    with Notices(server, target) as notices:
+        assert notices.next()[1]["etag"] == f'"{position}"', "it changed before the stream was opened"
 
 
 def test_a_silent_stream_is_kept_alive(make_server):
