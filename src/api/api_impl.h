@@ -19,6 +19,7 @@ struct api {
     struct quota *quota;
     struct str openapi;
     char *cors_origins; /* NULL: nobody's */
+    uint64_t process;   /* another number for each */
     uint8_t stream_secret
         [SHA256_SIZE]; /* signs the tokens of OpenFeature's event streams, for as long as this process lives */
     _Atomic(const struct http_server *) server; /* NULL until it was started */

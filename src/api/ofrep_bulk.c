@@ -13,7 +13,7 @@
 /* Which list it is. */
 struct edition {
     const char *position; /* of the environment */
-    const char *token;    /* for its stream */
+    const char *claim;    /* of the token for its stream */
     const char *tag;
 };
 
@@ -92,13 +92,16 @@ static int write_flags(struct bulk *bulk, struct err *err) {
 }
 
 /* Without `origin`: clients put that of their own base address before it. The stream begins behind what this list shows, so nothing is missed between the two. */
-static void write_streams(const struct edition *edition, struct str *out) {
+static int write_streams(const struct ofrep *ofrep, const struct edition *edition, struct str *out) {
+    const char *token = ofrep_token(ofrep, edition->claim);
+    if (!token) return -ERR_NO_MEMORY;
     str_add_slice(
         out, SLICE_LIT(",\"eventStreams\":[{\"type\":\"sse\",\"endpoint\":{\"requestUri\":\"" OFREP_STREAM "?after="));
     str_add_text(out, edition->position);
     str_add_slice(out, SLICE_LIT("&token="));
-    str_add_text(out, edition->token);
+    str_add_text(out, token);
     str_add_slice(out, SLICE_LIT("\"}}]}"));
+    return 0;
 }
 
 static int write_all(const struct ofrep *ofrep, const struct edition *edition, struct str *out, struct err *err) {
@@ -108,8 +111,8 @@ static int write_all(const struct ofrep *ofrep, const struct edition *edition, s
     if (r < 0) return r;
     str_add_slice(out, SLICE_LIT("],\"metadata\":"));
     str_add_slice(out, ofrep->flags ? snapshot_flags_metadata(ofrep->flags) : SLICE_LIT("{}"));
-    write_streams(edition, out);
-    return out->failed ? err_no_memory(err) : 0;
+    r = write_streams(ofrep, edition, out);
+    return r < 0 || out->failed ? err_no_memory(err) : 0;
 }
 
 /* ---- the tag ---- */
@@ -124,12 +127,13 @@ static int find_position(const struct ofrep *ofrep, struct edition *edition, str
     return 0;
 }
 
-/* The token stands for this process, the key, the environment and the time in which it holds: whoever is told "nothing new" has one that holds. */
+/* The claim and the process stand for the token, whose signature takes longer than all the rest: whoever is told "nothing new" has one that holds. */
 static int make_tag(const struct ofrep *ofrep, struct edition *edition, struct err *err) {
     char time[INT_TEXT_MAX], hex[33];
     struct sha256 hash;
     size_t time_len = (size_t)(text_from_int(time, ofrep->asked.attributes.timestamp) - time);
-    const struct slice depends[] = {slice_of(edition->position), slice_of(edition->token), {time, time_len}};
+    const struct slice process = {(const char *)&ofrep->api->process, sizeof(ofrep->api->process)};
+    const struct slice depends[] = {slice_of(edition->position), slice_of(edition->claim), {time, time_len}, process};
     int r = ofrep_hash(ofrep, depends, ARRAY_LEN(depends), &hash, err);
     if (r < 0) return r;
     hex_encode(hash.bytes, 16, hex);
@@ -140,7 +144,7 @@ static int make_tag(const struct ofrep *ofrep, struct edition *edition, struct e
 int ofrep_bulk(struct ofrep *ofrep, struct http_response *response, struct err *err) {
     struct edition edition = {0};
     int r = find_position(ofrep, &edition, err);
-    if (r == 0) r = ofrep_token(ofrep, &edition.token, err);
+    if (r == 0 && !(edition.claim = ofrep_claim(ofrep))) r = err_no_memory(err);
     if (r == 0) r = make_tag(ofrep, &edition, err);
     if (r < 0) return r;
     bool held = request_has_tag(ofrep->request, edition.tag);

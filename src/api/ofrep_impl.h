@@ -45,10 +45,11 @@ void ofrep_write_failure(const char *key, const char *code, const struct err *er
 
 /* ---- ofrep_stream.c: telling of changes ---- */
 
-/* What opens a stream of the environment for who has this key, in the request's arena: no secret of the key is in it, and it holds for OFREP_TOKEN_LIFE at most. Within
- * half of that it stays the same. NO_MEMORY. */
+/* What opens a stream of the environment for who has this key: a claim, and the token that is the claim signed, both in the request's arena, or NULL. No secret of the key is
+ * in it, and it holds for OFREP_TOKEN_LIFE at most. Within half of that it stays the same. */
 #define OFREP_TOKEN_LIFE 3600
-int ofrep_token(const struct ofrep *ofrep, const char **ret, struct err *err) MUST_CHECK;
+const char *ofrep_claim(const struct ofrep *ofrep);
+const char *ofrep_token(const struct ofrep *ofrep, const char *claim);
 #define OFREP_STREAM "/ofrep/v1/stream"
 /* Opens one for the request's token. UNAUTHENTICATED, TOO_MANY_STREAMS, TOO_MANY_REQUESTS. */
 int ofrep_open_stream(struct ofrep *ofrep, struct http_response *response, struct err *err) MUST_CHECK;

@@ -26,14 +26,16 @@ static int64_t seconds_now(const struct api *api) {
     return clock_wall(api->options.ops->clock) / 1000000;
 }
 
-int ofrep_token(const struct ofrep *ofrep, const char **ret, struct err *err) {
-    char mac[MAC_TEXT_SIZE];
+const char *ofrep_claim(const struct ofrep *ofrep) {
     int64_t until = (seconds_now(ofrep->api) / STEP + 2) * STEP;
-    const char *text = arena_printf(http_arena(ofrep->request), "%s.%.*s.%" PRId64, ofrep->principal.id,
-                                    (int)ofrep->environment.len, ofrep->environment.ptr, until);
-    if (!text || sign(ofrep->api, slice_of(text), mac) < 0) return err_no_memory(err);
-    *ret = arena_printf(http_arena(ofrep->request), "%s.%s", text, mac);
-    return *ret ? 0 : err_no_memory(err);
+    return arena_printf(http_arena(ofrep->request), "%s.%.*s.%" PRId64, ofrep->principal.id,
+                        (int)ofrep->environment.len, ofrep->environment.ptr, until);
+}
+
+const char *ofrep_token(const struct ofrep *ofrep, const char *claim) {
+    char mac[MAC_TEXT_SIZE];
+    if (sign(ofrep->api, slice_of(claim), mac) < 0) return NULL;
+    return arena_printf(http_arena(ofrep->request), "%s.%s", claim, mac);
 }
 
 /* Cuts off what follows the last dot; NULL: there is none. */
