@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The OpenAPI 3.1 document, made from the table of operations and the shapes of their answers. */
-#include "api/api_impl.h"
+#include "api/openapi_impl.h"
 #include "intake/outcome.h"
 #include "model/names.h"
 #include "model/webhook.h"
@@ -378,8 +378,8 @@ static void write_request_body(struct jw *jw, const struct op *op) {
     jw_end_object(jw);
 }
 
-static void write_response(struct jw *jw, const char *status, const char *description, const char *media,
-                           const char *schema) {
+void openapi_response(struct jw *jw, const char *status, const char *description, const char *media,
+                      const char *schema) {
     jw_object(jw, status);
     jw_text(jw, "description", description);
     jw_object(jw, "content");
@@ -401,14 +401,14 @@ static void write_responses(struct jw *jw, const struct op *op) {
     snprintf(status, sizeof(status), "%d", op->status);
     const char *media = op->kind == OP_STREAM ? "text/event-stream" : "application/json";
     jw_object(jw, "responses");
-    write_response(jw, status, op->status == 201 ? "Done" : "The answer", media, op->answer);
-    if (op->status == 201) write_response(jw, "200", "Nothing changed, or a dry run", media, op->answer);
+    openapi_response(jw, status, op->status == 201 ? "Done" : "The answer", media, op->answer);
+    if (op->status == 201) openapi_response(jw, "200", "Nothing changed, or a dry run", media, op->answer);
     if (has_tag(op)) {
         jw_object(jw, "304");
         jw_text(jw, "description", "Not changed since If-None-Match");
         jw_end_object(jw);
     }
-    write_response(jw, "default", "An error", "application/problem+json", "problem");
+    openapi_response(jw, "default", "An error", "application/problem+json", "problem");
     jw_end_object(jw);
 }
 
@@ -443,6 +443,7 @@ static void write_paths(struct jw *jw) {
             if (!strcmp(op_get(same)->path, op_get(id)->path)) write_operation(jw, op_get(same));
         jw_end_object(jw);
     }
+    openapi_ofrep(jw);
     jw_end_object(jw);
 }
 

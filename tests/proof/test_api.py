@@ -137,8 +137,10 @@ class Run:
         self.faults, self.calls = [], 0
 
     def operations(self):
+        """Those of the table; OpenFeature's protocol beside it has another form of errors."""
         schema = schemathesis.openapi.from_dict(self.document)
-        return {result.ok().definition.raw["operationId"]: result.ok() for result in schema.get_all_operations()}
+        found = {result.ok().definition.raw["operationId"]: result.ok() for result in schema.get_all_operations()}
+        return {name: operation for name, operation in found.items() if "x-serin-role" in operation.definition.raw}
 
     def fuzz(self, operation, op, mode, count):
         examine = self.stream if op.kind == "STREAM" else self.examine

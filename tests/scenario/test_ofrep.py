@@ -31,9 +31,16 @@ def put(world, definition, key=None, **more):
     return key, world.admin.op("flag_put", environment=HERE, flag=key, definition=definition, reason="try", **more)
 
 
+def held_to_document(client, answer, schema):
+    """Every answer has the form that the OpenAPI document says."""
+    if answer.status in (200, 400, 404):
+        client.server.schemas.check(schema if answer.status == 200 else "ofrep_failure", answer.json)
+    return answer
+
+
 def ask(client, name, context=None):
     body = {} if context is None else {"context": context}
-    return client.send("POST", f"{ALL}/{name}", json.dumps(body).encode())
+    return held_to_document(client, client.send("POST", f"{ALL}/{name}", json.dumps(body).encode()), "ofrep_evaluation")
 
 
 def say(client, key, **context):
@@ -44,7 +51,7 @@ def say(client, key, **context):
 
 
 def everything(client, headers=None, target=ALL, **context):
-    return client.send("POST", target, json.dumps({"context": context}).encode(), headers)
+    return held_to_document(client, client.send("POST", target, json.dumps({"context": context}).encode(), headers), "ofrep_list")
 
 
 # ---- one flag ----
@@ -133,7 +140,7 @@ def test_bodies_that_are_plain_enough(world, client):
 def test_hostile_bodies(client, body, code, one):
     answer = client.send("POST", f"{ALL}/some" if one else ALL, body)
     assert answer.status == 400, answer
-    said = answer.json
+    said = held_to_document(client, answer, "").json
     assert said["errorCode"] in ((code,) if code else ("PARSE_ERROR", "INVALID_CONTEXT")) and said["errorDetails"]
     assert ("key" in said) == one and answer.headers["Content-Type"] == "application/json"
 
@@ -341,3 +348,9 @@ def test_a_socket_that_says_half(server):
     with socket.create_connection((host, int(port))) as line:
         line.sendall(f"POST {ALL} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{{".encode())
     assert server.admin.send("POST", f"{ALL}?environment={HERE}", b"{}").status == 200
+
+
+def test_the_document_has_it(server):
+    paths = server.schemas.document["paths"]
+    assert {path: list(item) for path, item in paths.items() if path.startswith("/ofrep/")} == {f"{ALL}/{{key}}": ["post"], ALL: ["post"], "/ofrep/v1/stream": ["get"]}
+    assert set(paths[ALL]["post"]["responses"]) == {"200", "304", "400", "default"} and paths["/ofrep/v1/stream"]["get"]["security"] == []

@@ -75,6 +75,7 @@ def test_a_notice_of_each_change(server, world, client):
         began, position = time.time(), put(world)
         told, data = notices.next()
         assert told == position and data["type"] == "refetchEvaluation" and data["etag"] == f'"{position}"'
+        server.schemas.check("ofrep_notice", data)
         assert began - 2 <= data["lastModified"] <= time.time() + 1 and set(data) == {"type", "etag", "lastModified"}
         deployed = world.deploy(world.agent(1), 1)["position"]
         assert notices.next()[0] == deployed
