@@ -32,7 +32,8 @@ static void write_operations(FILE *out) {
     fprintf(
         out,
         "# Operations\n\nAll stand under `/v1`. Every change takes `?dry_run=true` and the header `Idempotency-Key`.\n"
-        "The exact document is served at `/openapi.json`.\n");
+        "The exact document is served at `/openapi.json`; it also has `/ofrep/v1`, where OpenFeature's providers "
+        "ask.\n");
     for (enum op_id id = 0; id < OP_COUNT_; id++) {
         const struct op *op = op_get(id);
         if (op->scope == OP_ROBOT) continue;
