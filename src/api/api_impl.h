@@ -13,6 +13,10 @@
 
 #define STATUS_CLASSES 6 /* answers are counted by the first digit of their status */
 
+/* What OpenFeature's clients ask (ofrep.c). */
+enum ofrep_op { OFREP_EVALUATE, OFREP_EVALUATE_ALL, OFREP_STREAM, OFREP_COUNT_ };
+const char *ofrep_op_name(enum ofrep_op op); /* "ofrep_evaluate" */
+
 struct api {
     struct api_options options;
     struct hub *hub;
@@ -25,6 +29,7 @@ struct api {
     _Atomic(const struct http_server *) server; /* NULL until it was started */
     _Atomic bool draining;
     _Atomic uint64_t answers[OP_COUNT_][STATUS_CLASSES];
+    _Atomic uint64_t ofrep_answers[OFREP_COUNT_][STATUS_CLASSES];
     _Atomic uint64_t refused_keys, over_quota;
     _Atomic bool stale;                                    /* a change is kept but not served */
     unsigned ticks;                                        /* api_tick()'s */
@@ -70,6 +75,7 @@ void problem_answer(const struct err *err, const struct op_call *call, struct ht
 void answer_json(struct http_response *response, int status, struct str *body); /* takes the body over */
 /* Adds Serin-Position. */
 void answer_position(struct http_request *request, struct http_response *response, struct position position);
+void count_in(_Atomic uint64_t classes[STATUS_CLASSES], int status);
 void count_answer(struct api *api, const struct op *op, int status);
 
 /* Operations that memory answers (memory.c). On a worker, or on a control thread after waiting. HTTP_CONTROL: not from memory. */

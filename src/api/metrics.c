@@ -112,15 +112,22 @@ static void write_labelled(struct str *out, const char *name, const char *label,
     str_printf(out, "%s{%s=\"%s\"} %llu\n", name, label, text, (unsigned long long)value);
 }
 
+static void write_classes(const char *name, const char *operation, const _Atomic uint64_t classes[STATUS_CLASSES],
+                          struct str *out) {
+    for (unsigned class = 2; class < STATUS_CLASSES; class ++) {
+        uint64_t count = atomic_load_explicit(&classes[class], memory_order_relaxed);
+        if (count)
+            str_printf(out, "%s{operation=\"%s\",status=\"%uxx\"} %llu\n", name, operation, class,
+                       (unsigned long long)count);
+    }
+}
+
 static void write_answers(struct api *api, struct str *out) {
     const char *name = metrics_family(FAMILY_ANSWERS, out);
     for (enum op_id id = 0; id < OP_COUNT_; id++)
-        for (unsigned class = 2; class < STATUS_CLASSES; class ++) {
-            uint64_t count = atomic_load_explicit(&api->answers[id][class], memory_order_relaxed);
-            if (count)
-                str_printf(out, "%s{operation=\"%s\",status=\"%uxx\"} %llu\n", name, op_get(id)->name, class,
-                           (unsigned long long)count);
-        }
+        write_classes(name, op_get(id)->name, api->answers[id], out);
+    for (enum ofrep_op op = 0; op < OFREP_COUNT_; op++)
+        write_classes(name, ofrep_op_name(op), api->ofrep_answers[op], out);
 }
 
 /* By fault, so that it can be seen what clients do wrong. */

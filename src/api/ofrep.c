@@ -135,23 +135,42 @@ static void answer_nothing(struct http_request *request, struct http_response *r
     problem_answer(&err, NULL, response);
 }
 
-static void answer_address(struct api *api, struct http_request *request, struct http_response *response) {
-    const char *path = http_path(request), *rest = path + sizeof(FLAGS) - 1;
-    bool flags = !strncmp(path, FLAGS, sizeof(FLAGS) - 1) && (!*rest || *rest == '/');
-    bool stream = !strcmp(path, OFREP_STREAM);
-    if (!flags && !stream)
-        answer_nothing(request, response);
-    else if (!strcmp(http_method(request), "OPTIONS"))
-        ofrep_preflight(request, response);
-    else if (stream && is_method(request, "GET", response))
+const char *ofrep_op_name(enum ofrep_op op) {
+    static const char *const names[] = {"ofrep_evaluate", "ofrep_evaluate_all", "ofrep_stream"};
+    return names[op];
+}
+
+/* OFREP_COUNT_: there is nothing at that address. */
+static enum ofrep_op op_at(const char *path, const char **ret_key) {
+    const char *rest = path + sizeof(FLAGS) - 1;
+    *ret_key = NULL;
+    if (!strcmp(path, OFREP_STREAM_PATH)) return OFREP_STREAM;
+    if (strncmp(path, FLAGS, sizeof(FLAGS) - 1) != 0 || (*rest && *rest != '/')) return OFREP_COUNT_;
+    if (*rest) *ret_key = rest + 1;
+    return *rest ? OFREP_EVALUATE : OFREP_EVALUATE_ALL;
+}
+
+static void answer_op(struct api *api, enum ofrep_op op, const char *key, struct http_request *request,
+                      struct http_response *response) {
+    if (!is_method(request, op == OFREP_STREAM ? "GET" : "POST", response)) return;
+    if (op == OFREP_STREAM)
         answer_stream(api, request, response);
-    else if (flags && is_method(request, "POST", response))
-        answer_evaluation(api, *rest ? rest + 1 : NULL, request, response);
+    else
+        answer_evaluation(api, key, request, response);
 }
 
 bool ofrep_answer(struct api *api, struct http_request *request, struct http_response *response) {
+    const char *key;
     if (strncmp(http_path(request), ROOT, sizeof(ROOT) - 1) != 0) return false;
-    answer_address(api, request, response);
+    enum ofrep_op op = op_at(http_path(request), &key);
+    bool preflight = op != OFREP_COUNT_ && !strcmp(http_method(request), "OPTIONS");
+    if (op == OFREP_COUNT_)
+        answer_nothing(request, response);
+    else if (preflight)
+        ofrep_preflight(request, response);
+    else
+        answer_op(api, op, key, request, response);
     ofrep_allow_origin(api, request, response);
+    if (op != OFREP_COUNT_ && !preflight) count_in(api->ofrep_answers[op], response->status);
     return true;
 }

@@ -96,7 +96,8 @@ static int write_streams(const struct ofrep *ofrep, const struct edition *editio
     const char *token = ofrep_token(ofrep, edition->claim);
     if (!token) return -ERR_NO_MEMORY;
     str_add_slice(
-        out, SLICE_LIT(",\"eventStreams\":[{\"type\":\"sse\",\"endpoint\":{\"requestUri\":\"" OFREP_STREAM "?after="));
+        out,
+        SLICE_LIT(",\"eventStreams\":[{\"type\":\"sse\",\"endpoint\":{\"requestUri\":\"" OFREP_STREAM_PATH "?after="));
     str_add_text(out, edition->position);
     str_add_slice(out, SLICE_LIT("&token="));
     str_add_text(out, token);

@@ -71,5 +71,5 @@ void ofrep_allow_origin(struct api *api, struct http_request *request, struct ht
 
 void ofrep_preflight(struct http_request *request, struct http_response *response) {
     response->status = 204;
-    http_response_header(response, "Allow", !strcmp(http_path(request), OFREP_STREAM) ? "GET" : "POST");
+    http_response_header(response, "Allow", !strcmp(http_path(request), OFREP_STREAM_PATH) ? "GET" : "POST");
 }

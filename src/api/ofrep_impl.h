@@ -50,7 +50,7 @@ void ofrep_write_failure(const char *key, const char *code, const struct err *er
 #define OFREP_TOKEN_LIFE 3600
 const char *ofrep_claim(const struct ofrep *ofrep);
 const char *ofrep_token(const struct ofrep *ofrep, const char *claim);
-#define OFREP_STREAM "/ofrep/v1/stream"
+#define OFREP_STREAM_PATH "/ofrep/v1/stream"
 /* Opens one for the request's token. UNAUTHENTICATED, TOO_MANY_STREAMS, TOO_MANY_REQUESTS. */
 int ofrep_open_stream(struct ofrep *ofrep, struct http_response *response, struct err *err) MUST_CHECK;
 

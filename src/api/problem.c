@@ -62,6 +62,10 @@ void answer_position(struct http_request *request, struct http_response *respons
     http_response_header(response, "Serin-Position", text);
 }
 
+void count_in(_Atomic uint64_t classes[STATUS_CLASSES], int status) {
+    atomic_fetch_add_explicit(&classes[status / 100 % STATUS_CLASSES], 1, memory_order_relaxed);
+}
+
 void count_answer(struct api *api, const struct op *op, int status) {
-    atomic_fetch_add_explicit(&api->answers[op->id][status / 100 % STATUS_CLASSES], 1, memory_order_relaxed);
+    count_in(api->answers[op->id], status);
 }

@@ -231,3 +231,15 @@ def test_everybodys_pages(make_server):
 def test_no_origin(tmp_path, wrong):
     ran = run_cli("serve", "--listen", "127.0.0.1:0", "--store", f"sqlite:{tmp_path}/x.db", "--cors-origins", wrong, home=tmp_path)
     assert ran.code != 0 and "cors_origins" in ran.err and "no origin" in ran.err, ran
+
+
+def test_answers_are_counted(own_world):
+    client = own_world.server.client("resolve", HERE)
+    tag = client.send("POST", ALL, b"{}").headers["ETag"]
+    client.send("POST", ALL, b"{}", {"If-None-Match": tag})
+    client.send("POST", f"{ALL}/none", b"{}")
+    client.send("GET", "/ofrep/v1/stream?token=x")
+    client.send("OPTIONS", ALL)
+    lines = [line for line in client.send("GET", "/metrics", key=None).text.splitlines() if 'operation="ofrep_' in line]
+    assert lines == [f'serin_answers_total{{operation="ofrep_{op}",status="{status}xx"}} 1' for op, status in
+                     (("evaluate", 4), ("evaluate_all", 2), ("evaluate_all", 3), ("stream", 4))]
