@@ -8,7 +8,7 @@ import pytest
 
 from harness.crashes import Crashes
 from harness.scale import make_random
-from harness.server import FIRST_KEY
+from harness.server import FIRST_KEY, Server
 from harness.wire import Cut, Wire
 from harness.world import ENVIRONMENT, World
 
@@ -115,3 +115,24 @@ def test_deadlines_do_not_follow_the_wall_clock(tmp_path, make_server, offset):
     reply = ahead.send("GET", "/v1/agents", headers=(("Serin-After", "1.1000000"),))
     assert reply.status == 503 and time.monotonic() - began < 30, reply
     stream.close()
+
+
+def test_a_streams_token_expires(tmp_path):
+    """OpenFeature's clients then get a new one, because the tag of the list changes with it."""
+    clock = Clock(tmp_path)
+    server = Server(tmp_path / "serin", env=clock.env).start()
+    World(server).make_environments()
+    client = server.client("resolve", ENVIRONMENT)
+
+    def ask(**headers):
+        answer = client.send("POST", "/ofrep/v1/evaluate/flags", b"{}", headers)
+        assert answer.status == 200, answer
+        return answer.headers["ETag"], answer.json["eventStreams"][0]["endpoint"]["requestUri"]
+
+    tag, address = ask()
+    clock.set("+61m")
+    assert client.send("GET", address, key=None).status == 401
+    another, renewed = ask(**{"If-None-Match": tag})
+    assert tag != another and address != renewed
+    clock.set("+0")
+    server.end()
