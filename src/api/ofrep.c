@@ -17,12 +17,13 @@
 /* ---- failures ---- */
 
 static const char *code_of(enum err_code code) {
+    if (code == ERR_INVALID) return "GENERAL"; /* nothing is wrong with the request */
     return code == ERR_MALFORMED_JSON || code == ERR_INVALID_UTF8 ? "PARSE_ERROR" : "INVALID_CONTEXT";
 }
 
 /* `key` NULL: it is about no single flag. */
 static void fail(const struct err *err, const char *key, struct http_response *response) {
-    if (err_status(err->code) != 400) {
+    if (err_status(err->code) != 400 && err->code != ERR_INVALID) {
         problem_answer(err, NULL, response);
         return;
     }

@@ -68,7 +68,7 @@ static bool stands_before_agents(struct slice key) {
 static int check_size(const struct bulk *bulk, struct err *err) {
     if (bulk->out->failed) return err_no_memory(err);
     if (bulk->out->len <= OFREP_BULK_MAX) return 0;
-    return err_set(err, ERR_BAD_REQUEST, "the flags of %.*s come to more than %d bytes: ask for them one by one",
+    return err_set(err, ERR_INVALID, "the flags of %.*s come to more than %d bytes: ask for them one by one",
                    (int)bulk->ofrep->environment.len, bulk->ofrep->environment.ptr, OFREP_BULK_MAX);
 }
 

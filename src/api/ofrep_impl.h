@@ -63,7 +63,7 @@ void ofrep_preflight(struct http_request *request, struct http_response *respons
 
 /* ---- ofrep_bulk.c ---- */
 
-/* All flags of the environment, and its agents; or 304. */
+/* All flags of the environment, and its agents; or 304. INVALID: they come to more than OFREP_BULK_MAX. NO_MEMORY. */
 int ofrep_bulk(struct ofrep *ofrep, struct http_response *response, struct err *err) MUST_CHECK;
 
 #endif

@@ -354,3 +354,14 @@ def test_the_document_has_it(server):
     paths = server.schemas.document["paths"]
     assert {path: list(item) for path, item in paths.items() if path.startswith("/ofrep/")} == {f"{ALL}/{{key}}": ["post"], ALL: ["post"], "/ofrep/v1/stream": ["get"]}
     assert set(paths[ALL]["post"]["responses"]) == {"200", "304", "400", "default"} and paths["/ofrep/v1/stream"]["get"]["security"] == []
+
+
+def test_lists_have_an_end(own):
+    client = own.server.client("resolve", HERE)
+    large = flag({"only": "x" * 60_000}, "only")
+    for part in range(10):
+        document = {"flags": {f"large-{part}-{i}": large for i in range(30)}}
+        own.admin.op("flag_document_put", environment=HERE, document=document, reason="import")
+    answer = everything(client)
+    assert answer.status == 400 and answer.json["errorCode"] == "GENERAL" and "one by one" in answer.json["errorDetails"], answer
+    assert say(client, "large-9-29")["variant"] == "only"
