@@ -143,12 +143,14 @@ const char *ofrep_op_name(enum ofrep_op op) {
 
 /* OFREP_COUNT_: there is nothing at that address. */
 static enum ofrep_op op_at(const char *path, const char **ret_key) {
-    const char *rest = path + sizeof(FLAGS) - 1;
     *ret_key = NULL;
     if (!strcmp(path, OFREP_STREAM_PATH)) return OFREP_STREAM;
-    if (strncmp(path, FLAGS, sizeof(FLAGS) - 1) != 0 || (*rest && *rest != '/')) return OFREP_COUNT_;
-    if (*rest) *ret_key = rest + 1;
-    return *rest ? OFREP_EVALUATE : OFREP_EVALUATE_ALL;
+    if (strncmp(path, FLAGS, sizeof(FLAGS) - 1) != 0) return OFREP_COUNT_;
+    path += sizeof(FLAGS) - 1;
+    if (!*path) return OFREP_EVALUATE_ALL;
+    if (*path != '/') return OFREP_COUNT_;
+    *ret_key = path + 1;
+    return OFREP_EVALUATE;
 }
 
 static void answer_op(struct api *api, enum ofrep_op op, const char *key, struct http_request *request,

@@ -20,7 +20,7 @@ struct edition {
 struct bulk {
     const struct ofrep *ofrep;
     struct str *out;
-    size_t agents;
+    size_t agents, agents_at; /* how many, and where they begin */
 };
 
 static void write_comma(struct str *out) {
@@ -40,20 +40,18 @@ static int write_agent(void *ctx, const struct snapshot_entry *entry) {
     struct decision decision;
     write_comma(bulk->out);
     (void)ofrep_write_agent(bulk->ofrep, entry->agent, &decision, bulk->out);
-    return bulk->out->failed || bulk->out->len > OFREP_BULK_MAX;
+    return bulk->out->failed || bulk->out->len - bulk->agents_at > OFREP_AGENTS_BYTES_MAX;
 }
 
 /* Their keys all begin alike, so they stand together. Too many of them, or too much, are left out whole. */
 static void write_agents(struct bulk *bulk) {
-    size_t before = bulk->out->len;
+    const struct ofrep *ofrep = bulk->ofrep;
     bulk->agents = 0;
-    if (snapshot_each(bulk->ofrep->snapshot, bulk->ofrep->environment.ptr, count_agent, bulk)) return;
-    if (!snapshot_each(bulk->ofrep->snapshot, bulk->ofrep->environment.ptr, write_agent, bulk) &&
-        bulk->out->len - before <= OFREP_AGENTS_BYTES_MAX)
-        return;
-    if (bulk->out->failed) return;
-    bulk->out->len = before;
-    bulk->out->data[before] = '\0';
+    bulk->agents_at = bulk->out->len;
+    if (snapshot_each(ofrep->snapshot, ofrep->environment.ptr, count_agent, bulk)) return;
+    if (!snapshot_each(ofrep->snapshot, ofrep->environment.ptr, write_agent, bulk) || bulk->out->failed) return;
+    bulk->out->len = bulk->agents_at;
+    bulk->out->data[bulk->agents_at] = '\0';
 }
 
 /* ---- flags ---- */
