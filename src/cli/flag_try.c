@@ -132,15 +132,15 @@ static const char *words_of(const struct trying *trying) {
 
 static const char *effects_of(const struct trying *trying, struct str *out) {
     const struct flag_variant *variant = variant_of(trying);
-    bool off = variant && slice_equal_text(variant->value, "false");
-    for (uint32_t i = 0; variant && i < trying->flag->binding_count; i++) {
+    for (uint32_t i = 0; i < trying->flag->binding_count; i++) {
         const struct flag_binding *binding = &trying->flag->bindings[i];
-        bool parameter = binding->kind == FLAG_PARAMETER;
+        bool parameter = binding->kind == FLAG_PARAMETER,
+             off = flag_takes_away(trying->flag, &trying->result, binding->kind);
         str_printf(out, "%s%s%s: %s %s", i ? "; " : "", slice_equal_text(binding->agent, "*") ? "all agents" : "",
                    slice_equal_text(binding->agent, "*") ? "" : binding->agent.ptr,
                    flag_binding_kind_name(binding->kind), binding->name.ptr);
-        str_add_text(out, parameter ? " = " : off ? " is taken away" : " stays");
-        if (parameter) str_add_slice(out, variant->value);
+        str_add_text(out, parameter && variant ? " = " : off ? " is taken away" : " stays");
+        if (parameter && variant) str_add_slice(out, variant->value);
     }
     return out->len ? out->data : "";
 }

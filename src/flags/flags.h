@@ -40,7 +40,7 @@ struct flag_variant {
     struct slice member; /* `"key":value`, which ends with it */
 };
 
-/* What a flag does to an agent's configuration: false removes a tool or a guardrail; the value takes the place of a parameter's. */
+/* What a flag does to an agent's configuration: it takes a tool or a guardrail away (flag_takes_away()), or its value takes the place of a parameter's. */
 enum flag_binding_kind { FLAG_TOOL, FLAG_GUARDRAIL, FLAG_PARAMETER };
 const char *flag_binding_kind_name(enum flag_binding_kind kind); /* "tool" */
 #define FLAG_EVERY_AGENT "*"
@@ -114,6 +114,15 @@ struct flag_result {
 #define FLAG_RESULT_ROOM 80
 void flag_evaluate(const struct flag *flag, const struct logic_context *context, struct logic_scratch *scratch,
                    struct logic_trace *trace, char room[FLAG_RESULT_ROOM], struct flag_result *ret);
+
+/* Whether a flag with this result takes away what it is bound to. False does. What is uncertain falls to the safe side: a flag that is disabled or in error withholds a
+ * tool, for a switch for emergencies must not open what it was to guard; and it leaves a guardrail. Where the caller's own default applies, nothing is changed. */
+static inline bool flag_takes_away(const struct flag *flag, const struct flag_result *result,
+                                   enum flag_binding_kind kind) {
+    if (result->variant != FLAG_NO_VARIANT)
+        return flag->type == FLAG_BOOLEAN && flag->variants[result->variant].value.ptr[0] == 'f';
+    return kind == FLAG_TOOL && (result->reason == FLAG_IS_DISABLED || result->reason == FLAG_IS_ERROR);
+}
 
 /* The targeting key of a context; empty: there is none. */
 struct slice flag_context_key(const struct logic_context *context);

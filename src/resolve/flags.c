@@ -8,10 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_false(const struct flag *flag, int variant) {
-    return flag->type == FLAG_BOOLEAN && flag->variants[variant].value.ptr[0] == 'f';
-}
-
 /* What is asked with: for who gives no attributes the targeting key alone, in `member`. */
 static struct logic_context context_of(const struct resolve_question *question, struct logic_member *member) {
     *member = (struct logic_member){SLICE_LIT("targetingKey"), logic_text(question->targeting_key)};
@@ -34,9 +30,10 @@ static void ask(const struct resolve_question *question, struct decision *ret) {
             flag_evaluate_split(flag->split, key, result);
         else
             flag_evaluate(flag, &context, &scratch, NULL, NULL, result);
-        if (result->variant == FLAG_NO_VARIANT) continue;
-        ret->valued |= UINT64_C(1) << i;
-        if (is_false(flag, result->variant)) ret->off |= UINT64_C(1) << i;
+        uint64_t bit = UINT64_C(1) << i;
+        if (result->variant != FLAG_NO_VARIANT) ret->valued |= bit;
+        if (flag_takes_away(flag, result, FLAG_GUARDRAIL)) ret->off |= bit;
+        if (flag_takes_away(flag, result, FLAG_TOOL)) ret->withheld |= bit;
     }
 }
 
@@ -48,7 +45,7 @@ void decide_flags(const struct snapshot *snapshot, const struct resolve_question
     if (!ret->bound) return;
     ret->slots = snapshot_flags_slots(flags);
     ret->pieces = snapshot_bound_pieces(ret->bound, ret->version);
-    ret->valued = ret->off = 0;
+    ret->valued = ret->off = ret->withheld = 0;
     ask(question, ret);
 }
 
@@ -116,7 +113,10 @@ static char *put_pieces(const struct decision *decision, char *at) {
             first = true;
             at = put(at, piece->text);
             break;
-        case PIECE_IF:
+        case PIECE_TOOL:
+            if (!(piece->flags & decision->withheld)) at = put_item(at, &first, piece->text);
+            break;
+        case PIECE_GUARDRAIL:
             if (!(piece->flags & decision->off)) at = put_item(at, &first, piece->text);
             break;
         case PIECE_ITEM:
@@ -185,7 +185,7 @@ static void write_effect(struct jw *jw, const struct flag_binding *binding, cons
     jw_object(jw, NULL);
     jw_slice(jw, flag_binding_kind_name(binding->kind), binding->name);
     if (binding->kind != FLAG_PARAMETER)
-        jw_bool(jw, "on", !(decision->off >> i & 1));
+        jw_bool(jw, "on", !((binding->kind == FLAG_TOOL ? decision->withheld : decision->off) >> i & 1));
     else if (has_value)
         jw_raw(jw, "value", variant_of(decision, i)->value);
     jw_end_object(jw);

@@ -54,7 +54,7 @@ struct decision {
     const struct snapshot_bound *bound;
     struct flag *const *slots;
     const struct snapshot_pieces *pieces; /* of the version */
-    uint64_t valued, off;                 /* it has a value; that is false */
+    uint64_t valued, off, withheld;       /* it has a value; that is false; tools are withheld (flag_takes_away()) */
     struct flag_result results[BOUND_FLAGS_MAX];
 };
 

@@ -229,9 +229,18 @@ struct model_flag {
     char key[8], definition[300], bindings[300];
     json_t *value; /* NULL: none */
     const char *kind, *name;
+    bool disabled;
     bool boolean;
     bool every;
 };
+
+static void remove_tool(json_t *tools, const char *named) {
+    for (size_t i = json_array_size(tools); i-- > 0;) {
+        const json_t *tool = json_array_get(tools, i);
+        const char *name = json_is_string(tool) ? json_string_value(tool) : json_get_text(tool, "name");
+        if (name && !strcmp(name, named)) json_array_remove(tools, i);
+    }
+}
 
 /* Of several flags on one thing, the first that has a value says what a parameter is; any of them takes a tool away. */
 static bool is_first(const struct model_flag *flags, size_t n) {
@@ -244,15 +253,10 @@ static bool is_first(const struct model_flag *flags, size_t n) {
 static void model_apply(json_t *config, const struct model_flag *flags, size_t count) {
     for (size_t n = 0; n < count; n++) {
         const struct model_flag *flag = &flags[n];
-        if (!flag->value || (!flag->boolean && !is_first(flags, n))) continue;
-        if (!strcmp(flag->kind, "tool")) {
-            json_t *tools = json_object_get(config, "tools");
-            for (size_t i = json_array_size(tools); json_is_false(flag->value) && i-- > 0;) {
-                const json_t *tool = json_array_get(tools, i);
-                const char *name = json_is_string(tool) ? json_string_value(tool) : json_get_text(tool, "name");
-                if (name && !strcmp(name, flag->name)) json_array_remove(tools, i);
-            }
-        } else if (!strcmp(flag->kind, "guardrail")) {
+        if (!strcmp(flag->kind, "tool") && (flag->disabled || json_is_false(flag->value)))
+            remove_tool(json_object_get(config, "tools"), flag->name);
+        if (!flag->value || !strcmp(flag->kind, "tool") || (!flag->boolean && !is_first(flags, n))) continue;
+        if (!strcmp(flag->kind, "guardrail")) {
             if (json_is_false(flag->value)) json_object_del(json_object_get(config, "guardrails"), flag->name);
         } else if (!strcmp(flag->name, "model")) {
             json_t *model = json_object_get(config, "model");
@@ -325,6 +329,7 @@ static void random_flag(struct model_flag *flag, unsigned i, bool bound) {
     struct str value = STR_INIT;
     assert_int_equal(json_compact(flag->value, &value), 0);
     unsigned off = roll(6);
+    flag->disabled = off == 0;
     snprintf(flag->definition, sizeof(flag->definition),
              "{\"defaultVariant\":%s,\"state\":\"%s\",\"variants\":{\"v\":%s}}", off == 1 ? "null" : "\"v\"",
              off == 0 ? "DISABLED" : "ENABLED", value.data);
@@ -515,6 +520,24 @@ static void test_flags_apply_to_what_was_chosen(void **state) {
     snapshot_unref(snapshot);
 }
 
+/* A switch for emergencies must not open what it was to guard. */
+static void test_the_safe_side(void **state) {
+    static const char *const definitions[] = {
+        "{\"state\":\"DISABLED\",\"variants\":{\"v\":true},\"defaultVariant\":\"v\"}",
+        "{\"state\":\"ENABLED\",\"variants\":{\"v\":true},\"defaultVariant\":\"v\",\"targeting\":{\"cat\":[\"no "
+        "variant\"]}}",
+        "{\"state\":\"ENABLED\",\"variants\":{\"v\":true}}"};
+    static const char *const without_mail = "{" REST_GUARDRAILS REST_MODEL REST_PARAMETERS REST_PROMPT
+                                            "\"tools\":[\"search\",{\"kind\":\"function\",\"name\":\"refund\"}]}";
+    for (size_t i = 0; i < ARRAY_LEN(definitions); i++) {
+        struct snapshot_flag_spec flags[] = {{"g", definitions[i], TO("guardrail", "pii"), 5},
+                                             {"t", definitions[i], TO("tool", "mail"), 5}};
+        struct snapshot *snapshot = world_of(&full, flags, ARRAY_LEN(flags));
+        expect_config(snapshot, "support", i < 2 ? without_mail : FULL);
+        snapshot_unref(snapshot);
+    }
+}
+
 /* One snapshot answers of one position: who holds the old one gets the old flags with the old version. */
 static void test_no_mix(void **state) {
     static const struct snapshot_flag_spec on[] = {BOOL("f", "true", TO("tool", "mail"))},
@@ -611,6 +634,7 @@ int main(void) {
         cmocka_unit_test(test_step_by_step_as_at_once),
         cmocka_unit_test(test_etags),
         cmocka_unit_test(test_flags_apply_to_what_was_chosen),
+        cmocka_unit_test(test_the_safe_side),
         cmocka_unit_test(test_no_mix),
         cmocka_unit_test(test_of_more_flags_than_count),
         cmocka_unit_test(test_explained),

@@ -39,8 +39,9 @@ void snapshot_flags_write(const struct snapshot_flags *flags, struct jw *jw);
 enum piece_kind {
     PIECE_TEXT, /* `text` */
     PIECE_OPEN, /* `text`; items follow. With `flags`: only if one of them has a value; else the next `skip` pieces are left out, too */
-    PIECE_ITEM,  /* `text`: one item or more */
-    PIECE_IF,    /* `text`: an item that is there unless one of the flags is false */
+    PIECE_ITEM,      /* `text`: one item or more */
+    PIECE_TOOL,      /* `text`: an item that is there unless one of the flags withholds it */
+    PIECE_GUARDRAIL, /* `text`: an item that is there unless one of the flags is false */
     PIECE_VALUE, /* an item: `text`, and the value of the first of the flags that has one, else `original`. Without either it is not there */
     PIECE_CLOSE, /* `text` */
     PIECE_WHOLE, /* no item: `text`, the value as above, `after`; without a value `original` alone */

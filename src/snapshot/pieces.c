@@ -170,7 +170,7 @@ static void take_tools(struct maker *maker, const struct part *tools) {
     begin_items(maker, tools);
     while (next_part(&part, false, maker->end)) {
         uint64_t flags = flags_on(maker, FLAG_TOOL, tool_name(&part, maker->end));
-        if (flags) take_item(maker, &part, PIECE_IF, flags);
+        if (flags) take_item(maker, &part, PIECE_TOOL, flags);
     }
     end_items(maker, tools);
 }
@@ -180,7 +180,7 @@ static void take_guardrails(struct maker *maker, const struct part *guardrails) 
     begin_items(maker, guardrails);
     while (next_part(&part, true, maker->end)) {
         uint64_t flags = flags_on(maker, FLAG_GUARDRAIL, part.name);
-        if (flags) take_item(maker, &part, PIECE_IF, flags);
+        if (flags) take_item(maker, &part, PIECE_GUARDRAIL, flags);
     }
     end_items(maker, guardrails);
 }

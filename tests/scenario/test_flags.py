@@ -66,16 +66,16 @@ def test_a_percentage_is_always_the_same_users(world, agent):
 
 def test_the_switch(world, agent):
     flag = unique("search")
-    put(world, flag, boolean("off"), agent, tool="search")
+    put(world, flag, boolean("on"), agent, tool="search")
     before = world.admin.send("GET", f"/v1/resolve/{agent}?environment={HERE}&key=u1")
-    assert decide(world, agent)["config"]["tools"] == ["refund"]
+    assert decide(world, agent)["config"]["tools"] == ["search", "refund"]
     world.admin.op("flag_disable", environment=HERE, flag=flag, reason="fire")
     after = world.admin.send("GET", f"/v1/resolve/{agent}?environment={HERE}&key=u1", headers={"If-None-Match": before.headers["ETag"]})
-    assert after.status == 200 and after.json["config"]["tools"] == ["search", "refund"] and after.json["flags"] == {}
+    assert after.status == 200 and after.json["config"]["tools"] == ["refund"] and after.json["flags"] == {}
     again = world.admin.send("GET", f"/v1/resolve/{agent}?environment={HERE}&key=u1", headers={"If-None-Match": after.headers["ETag"]})
     assert again.status == 304
     world.admin.op("flag_enable", environment=HERE, flag=flag)
-    assert decide(world, agent)["config"]["tools"] == ["refund"]
+    assert decide(world, agent)["config"]["tools"] == ["search", "refund"]
 
 
 def test_bad_definitions_are_told_whole_and_change_nothing(world, agent):
