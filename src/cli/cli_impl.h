@@ -242,7 +242,7 @@ int wait_confirmed(struct cli *cli, const struct answer *change, struct err *err
 
 /* Prints the answer by the view of the command: bytes as they are with --json. */
 int view_print(struct cli *cli, const struct answer *answer, struct err *err) MUST_CHECK;
-/* Indented JSON. */
+/* Indented JSON; NULL is an error: an answer that lacks it. */
 int view_print_json(struct cli *cli, const json_t *value, struct err *err) MUST_CHECK;
 /* Bytes as they are, a newline at the end; on a terminal made safe. */
 int view_print_raw(struct cli *cli, struct slice bytes, struct err *err) MUST_CHECK;
@@ -264,7 +264,7 @@ void document_fault_print(const struct cli *cli, const struct document_file *fil
 /* file:line:column: message (pointer). Row 0: without line and column. */
 void cli_print_fault(const struct cli *cli, const char *file, unsigned row, unsigned column, const struct fault *fault);
 
-/* ---- flags (flag_wish.c, flag_document.c, flag_population.c) ---- */
+/* ---- flags (flag_wish.c, flag_document.c, flag_try.c, flag_population.c) ---- */
 
 /* A flag as the command line describes it: by a file or in short, and what it is bound to. */
 struct flag_wish {
@@ -280,6 +280,9 @@ void flag_wish_faults(const struct cli *cli, const struct flag_wish *wish, const
 
 /* Makes a flag of a fetched flag_document. *ret NULL: it has none of that key. INVALID: this program cannot read it. */
 int flag_of_document(const json_t *answer, const char *key, struct flag **ret, struct err *err) MUST_CHECK;
+
+/* Appends which branch of the definition's rule gave the result: "plan=pro", "otherwise"; nothing for a rule without branches. */
+void flag_branch_words(const json_t *definition, const struct logic_trace *trace, struct str *out);
 
 /* Made-up users with the attributes that rules read: values are drawn from the constants beside which the rules put an attribute, and others. The same seed makes the
  * same users. */
@@ -369,6 +372,7 @@ int run_flag_import(struct cli *cli, struct err *err);
 int run_flag_export(struct cli *cli, struct err *err);
 int run_flag_try(struct cli *cli, struct err *err);
 int run_flag_preview(struct cli *cli, struct err *err);
+int run_flag_explain(struct cli *cli, struct err *err);
 int run_verify(struct cli *cli, struct err *err);
 int run_status(struct cli *cli, struct err *err);
 int run_demo_seed(struct cli *cli, struct err *err);

@@ -124,6 +124,7 @@ int run_flag_import(struct cli *cli, struct err *err) {
 
 static int write_file(const char *path, const json_t *value, struct err *err) {
     _cleanup_(str_deinit) struct str text = STR_INIT;
+    if (!value) return err_set(err, ERR_INTERNAL, "the answer has no bindings");
     if (json_pretty(value, 2, false, &text) < 0) return err_no_memory(err);
     str_add_char(&text, '\n');
     if (text.failed) return err_no_memory(err);

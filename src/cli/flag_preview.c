@@ -12,6 +12,7 @@
 #define POPULATION_DEFAULT 10000
 #define POPULATION_MAX 1000000
 #define SAMPLES_MAX 5
+#define LINE_SIZE_MAX (1024 * 1024)
 #define VALUE_SHOWN 40 /* bytes */
 #define CELLS 4
 
@@ -196,26 +197,42 @@ static int take_line(struct preview *preview, const char *path, unsigned number,
     return 1;
 }
 
-static int read_contexts(struct preview *preview, const char *path, struct err *err) {
-    bool input = !strcmp(path, "-");
-    FILE *file = input ? stdin : fopen(path, "re");
-    char *line = NULL;
-    size_t capacity = 0;
-    unsigned number = 0;
+/* False: the file is at its end. One byte more than LINE_SIZE_MAX at most, whatever the file holds. */
+static bool read_line(FILE *file, struct str *line) {
+    int c;
+    str_clear(line);
+    while ((c = getc(file)) != EOF && c != '\n' && line->len <= LINE_SIZE_MAX)
+        str_add_char(line, (char)c);
+    return c != EOF || line->len;
+}
+
+static int take_lines(struct preview *preview, FILE *file, const char *path, struct err *err) {
+    _cleanup_(str_deinit) struct str line = STR_INIT;
+    struct fault fault = {.at = "", .message = "a context has at most 1 MiB"};
     int r = 0;
+    for (unsigned number = 1; r == 0 && read_line(file, &line); number++) {
+        if (line.failed) return err_no_memory(err);
+        if (line.len > LINE_SIZE_MAX) {
+            cli_print_fault(preview->cli, path, number, 0, &fault);
+            return 1;
+        }
+        while (line.len && strchr(" \t\r", line.data[line.len - 1]))
+            line.len--;
+        r = take_line(preview, path, number, str_slice(&line), err);
+    }
+    return r == 0 && ferror(file) ? err_set(err, ERR_FILE, "%s cannot be read", path) : r;
+}
+
+static int read_contexts(struct preview *preview, const char *path, struct err *err) {
+    if (!strcmp(path, "-")) return take_lines(preview, stdin, "standard input", err);
+    FILE *file = fopen(path, "re");
     if (!file) {
-        r = err_set_errno(err, ERR_FILE, errno, "%s cannot be read", path);
+        int r = err_set_errno(err, ERR_FILE, errno, "%s cannot be read", path);
         err_at(err, "--contexts");
         return r;
     }
-    for (ssize_t len; r == 0 && (len = getline(&line, &capacity, file)) >= 0;) {
-        while (len && strchr(" \t\r\n", line[len - 1]))
-            len--;
-        r = take_line(preview, input ? "standard input" : path, ++number, (struct slice){line, (size_t)len}, err);
-    }
-    if (r == 0 && ferror(file)) r = err_set(err, ERR_FILE, "%s cannot be read", path);
-    if (!input) (void)fclose(file);
-    free(line);
+    int r = take_lines(preview, file, path, err);
+    (void)fclose(file);
     return r;
 }
 

@@ -66,20 +66,23 @@ static void add_choice(const json_t *arguments, int32_t taken, struct str *out) 
     }
 }
 
-/* Which argument of the outermost operation gave the result. */
-static int find_branch(struct trying *trying, struct err *err) {
-    _cleanup_(str_deinit) struct str out = STR_INIT;
-    _cleanup_(json_decrefp) json_t *definition = NULL;
-    const struct logic_trace *trace = &trying->trace;
-    if (!trace->operation) return 0;
-    int r = json_parse(trying->flag->definition.ptr, trying->flag->definition.len, JSON_DEPTH_MAX, &definition, err);
-    if (r < 0) return r;
+void flag_branch_words(const json_t *definition, const struct logic_trace *trace, struct str *out) {
+    if (!trace->operation) return;
     const json_t *arguments = json_get(json_get(definition, "targeting"), trace->operation);
     bool choice = !strcmp(trace->operation, "if") || !strcmp(trace->operation, "?:");
     if (choice && json_is_array(arguments))
-        add_choice(arguments, trace->argument, &out);
+        add_choice(arguments, trace->argument, out);
     else
-        str_printf(&out, "argument %d of %s", trace->argument + 1, trace->operation);
+        str_printf(out, "argument %d of %s", trace->argument + 1, trace->operation);
+}
+
+static int find_branch(struct trying *trying, struct err *err) {
+    _cleanup_(str_deinit) struct str out = STR_INIT;
+    _cleanup_(json_decrefp) json_t *definition = NULL;
+    if (!trying->trace.operation) return 0;
+    int r = json_parse(trying->flag->definition.ptr, trying->flag->definition.len, JSON_DEPTH_MAX, &definition, err);
+    if (r < 0) return r;
+    flag_branch_words(definition, &trying->trace, &out);
     trying->branch = out.failed ? NULL : arena_strdup(&trying->cli->arena, out.data);
     return trying->branch ? 0 : err_no_memory(err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `serin flag set`, and what it has in common with `serin flag preview`: a flag from a file, or in short (--on, --off, --value), and its bindings. Whether it is in order, the server
+ * `serin flag set`, and what it has in common with `serin flag preview`: a flag from a file, or in short (--on, --off, --percent, --value), and its bindings. Whether it is in order, the server
  * says; its places become those of the file.
  */
 #include "base/jw.h"
@@ -11,16 +11,31 @@
 /* ---- the definition ---- */
 
 static int count_forms(const struct args *args) {
-    static const char *const forms[] = {"file", "on", "off", "value"};
+    static const char *const forms[] = {"file", "on", "off", "percent", "value"};
     int count = 0;
     for (size_t i = 0; i < ARRAY_LEN(forms); i++)
         count += args_get(args, forms[i]) != NULL;
     return count;
 }
 
+/* By the flag's key and the users' targeting keys. */
+static int describe_split(const char *percent, json_t **ret, struct err *err) {
+    int64_t on;
+    if (!text_to_int(percent, 0, 100, &on)) {
+        int r = err_set(err, ERR_USAGE, "--percent takes 0 to 100");
+        err_at(err, "--percent");
+        return r;
+    }
+    *ret = json_pack("{s:s, s:{s:b, s:b}, s:s, s:{s:[[s, I], [s, I]]}}", "state", "ENABLED", "variants", "on", 1, "off",
+                     0, "defaultVariant", "off", "targeting", "fractional", "on", (json_int_t)on, "off",
+                     (json_int_t)(100 - on));
+    return *ret ? 0 : err_no_memory(err);
+}
+
 static int describe_shortly(struct cli *cli, json_t **ret, struct err *err) {
-    const char *value = args_get(&cli->args, "value");
+    const char *value = args_get(&cli->args, "value"), *percent = args_get(&cli->args, "percent");
     json_t *parsed = NULL;
+    if (percent) return describe_split(percent, ret, err);
     if (value) {
         int r = json_parse(value, strlen(value), JSON_DEPTH_MAX, &parsed, err);
         if (r < 0) return r;
@@ -37,7 +52,7 @@ static int describe_shortly(struct cli *cli, json_t **ret, struct err *err) {
 static int read_definition(struct cli *cli, struct flag_wish *wish, struct err *err) {
     const char *path = args_get(&cli->args, "file");
     if (count_forms(&cli->args) != 1) {
-        int r = err_set(err, ERR_USAGE, "say what the flag is by one of FILE, --on, --off and --value");
+        int r = err_set(err, ERR_USAGE, "say what the flag is by one of FILE, --on, --off, --percent and --value");
         err_remedy(err, "serin %s --help", cli->args.command->words);
         return r;
     }

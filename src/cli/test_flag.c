@@ -39,6 +39,8 @@ static void test_files_and_short_forms(void **state) {
         {"--on",
          "\"definition\":{\"defaultVariant\":\"on\",\"state\":\"ENABLED\",\"variants\":{\"off\":false,\"on\":true}}}"},
         {"--off", "\"definition\":{\"defaultVariant\":\"off\","},
+        {"--percent 20",
+         "\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"targeting\":{\"fractional\":[[\"on\",20],[\"off\",80]]},"},
         {"--value [1.0]",
          "\"definition\":{\"defaultVariant\":\"value\",\"state\":\"ENABLED\",\"variants\":{\"value\":[1.0]}}}"},
         {"--on --bind support:tool=a=b --bind *:parameter=model",
@@ -64,9 +66,11 @@ static void test_wrong_usage(void **state) {
     static const struct {
         const char *words, *said;
     } cases[] = {
-        {"flag set f -e e", "one of FILE, --on, --off and --value"},
-        {"flag set f x.json --on -e e", "one of FILE, --on, --off and --value"},
-        {"flag set f --on --off -e e", "one of FILE, --on, --off and --value"},
+        {"flag set f -e e", "one of FILE, --on, --off, --percent and --value"},
+        {"flag set f x.json --on -e e", "one of FILE, --on, --off, --percent and --value"},
+        {"flag set f --on --off -e e", "one of FILE, --on, --off, --percent and --value"},
+        {"flag set f --on --percent 20 -e e", "one of FILE, --on, --off, --percent and --value"},
+        {"flag set f --percent 101 -e e", "--percent takes 0 to 100"},
         {"flag set f --value {x -e e", "--value must be JSON"},
         {"flag set f --on --bind support -e e", "--bind takes AGENT:tool=NAME"},
         {"flag set f --on --bind support:tol=x -e e", "--bind takes AGENT:tool=NAME"},
@@ -78,7 +82,7 @@ static void test_wrong_usage(void **state) {
         {"flag preview f --on -e e --population 0", "--population takes 1 to 1000000"},
         {"flag preview f --on -e e --seed 99999999999", "--seed takes 1 to"},
         {"flag preview f --on -e e --contexts x --seed 1", "--contexts goes with neither"},
-        {"flag preview f -e e", "one of FILE, --on, --off and --value"},
+        {"flag preview f -e e", "one of FILE, --on, --off, --percent and --value"},
     };
     ANSWERS(world, CHANGED);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -187,6 +191,16 @@ static void test_documents_go_out(void **state) {
     assert_has(world->err, "no/such/out.json cannot be written");
 }
 
+static void test_answers_that_lack_what_is_to_be_printed(void **state) {
+    struct test_world *world = *state;
+    static const char *const commands[] = {"flag get f -e e", "flag export -e e", "flag export -e e --bindings b.json"};
+    ANSWERS(world, {0, 200, "{\"key\":\"f\"}"});
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        assert_int_equal(run(world, commands[i]), 1);
+        assert_has(world->err, "the answer ");
+    }
+}
+
 /* ---- one context ---- */
 
 #define TRY(world, rule, context) try(world, &(struct test_answer)FLAGS(RULE(rule), BOUND), context)
@@ -235,6 +249,54 @@ static void test_flags_that_are_not_there_or_not_ours(void **state) {
     assert_has(world->err, "this program cannot read the flag f");
 }
 
+/* ---- what flags do to an agent ---- */
+
+#define DECISION(config, flags)                                                                                        \
+    {                                                                                                                  \
+        0, 200,                                                                                                        \
+            "{\"agent\":\"a\",\"version\":4,\"environment\":\"e\",\"config\":{" config                                 \
+            "},\"explain\":{\"flags\":[" flags "]}}"                                                                   \
+    }
+
+static void test_what_is_there_and_by_which_flag(void **state) {
+    struct test_world *world = *state;
+    ANSWERS(
+        world,
+        DECISION(
+            "\"tools\":[\"t\",{\"name\":\"u\"}],\"guardrails\":{\"g\":{}}",
+            "{\"key\":\"one\",\"reason\":\"TARGETING_MATCH\",\"variant\":\"off\",\"taken\":{\"operation\":\"if\","
+            "\"argument\":1},"
+            "\"bucket\":3,\"of\":100,\"definition\":{\"targeting\":{\"if\":[{\"==\":[{\"var\":\"plan\"},\"pro\"]},"
+            "\"off\"]}},"
+            "\"does\":[{\"tool\":\"gone\",\"on\":false},{\"parameter\":\"model\"}]},"
+            "{\"key\":\"two\",\"reason\":\"STATIC\",\"variant\":\"m\",\"does\":[{\"parameter\":\"model\",\"value\":"
+            "\"big\"},"
+            "{\"guardrail\":\"g\",\"on\":true},{\"guardrail\":\"none\",\"on\":true},{\"tool\":\"gone\",\"on\":true}]},"
+            "{\"key\":\"three\",\"reason\":\"ERROR\",\"error\":\"GENERAL\",\"does\":[{\"parameter\":\"model\"}]}"));
+    assert_int_equal(run(world, "flag explain a -e e -u ada -a plan=pro --at 1.2"), 0);
+    assert_string_equal(world->requests[0].url,
+                        "http://127.0.0.1:7420/v1/resolve/a?key=ada&environment=e&at=1.2&attr.plan=pro&explain=true");
+    assert_string_equal(world->out, "a@4 in e for ada\n\n"
+                                    "FLAG   GIVES           REASON           BRANCH\n"
+                                    "one    off             TARGETING_MATCH  plan=pro; bucket 3 of 100\n"
+                                    "two    m               STATIC\n"
+                                    "three  error: GENERAL  ERROR\n\n"
+                                    "KIND       NAME   STATE      BY THE FLAG\n"
+                                    "tool       t      on\n"
+                                    "tool       u      on\n"
+                                    "tool       gone   off        one, two\n"
+                                    "guardrail  g      on         two\n"
+                                    "guardrail  none   not there  two\n"
+                                    "parameter  model  \"big\"      one, two, three\n");
+    ANSWERS(world,
+            {0, 200, "{\"agent\":\"a\",\"version\":4,\"environment\":\"e\",\"reason\":\"PANIC\",\"explain\":{}}"});
+    assert_int_equal(run(world, "flag explain a -e e"), 0);
+    assert_string_equal(world->out, "a@4 in e\nUnder a panic no flag counts\n");
+    ANSWERS(world, DECISION("", ""));
+    assert_int_equal(run(world, "flag explain a -e e"), 0);
+    assert_string_equal(world->out, "a@4 in e\nNo flag is bound to it\n");
+}
+
 /* ---- who would change ---- */
 
 #define PLANS "{\"if\":[{\"==\":[{\"var\":\"plan\"},\"pro\"]},\"on\"]}"
@@ -271,6 +333,12 @@ static void test_a_file_of_contexts(void **state) {
     assert_has(world->err, "bad:3: a context is an object");
     assert_int_equal(run(world, "flag preview f f.json -e e --contexts missing"), 1);
     assert_has(world->err, "missing cannot be read");
+    struct str large = STR_INIT;
+    str_printf(&large, "{}\n{\"a\":\"%*s\"}\n", 1024 * 1024, "");
+    test_world_file(world, "large", large.data, 0600);
+    str_deinit(&large);
+    assert_int_equal(run(world, "flag preview f f.json -e e --contexts large"), 1);
+    assert_has(world->err, "large:2: a context has at most 1 MiB");
     test_world_file(world, "empty", "", 0600);
     assert_int_equal(run(world, "flag preview f f.json -e e --contexts empty"), 0);
     assert_has(world->out, "0 of 0 contexts would get something else.\n");
@@ -410,6 +478,8 @@ int main(void) {
         WORLD_TEST(test_documents_go_in),
         WORLD_TEST(test_deep_and_large_documents),
         WORLD_TEST(test_documents_go_out),
+        WORLD_TEST(test_answers_that_lack_what_is_to_be_printed),
+        WORLD_TEST(test_what_is_there_and_by_which_flag),
         WORLD_TEST(test_one_context),
         WORLD_TEST(test_flags_that_are_not_there_or_not_ours),
         WORLD_TEST(test_a_file_of_contexts),

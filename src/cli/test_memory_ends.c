@@ -86,6 +86,12 @@ static void test_flags(void **state) {
     walk(world, "flag try f -e e --user u1");
     walk(world, "flag preview f --on -e e --contexts contexts");
     walk(world, "flag preview f flag.json -e e --population 2 --bind a:parameter=p --json");
+    ANSWERS(world,
+            {0, 200,
+             "{\"agent\":\"a\",\"version\":1,\"environment\":\"e\",\"config\":{\"tools\":[\"y\"]},\"explain\":{"
+             "\"flags\":[{\"key\":\"f\",\"reason\":\"STATIC\",\"variant\":\"b\",\"does\":[{\"tool\":\"y\",\"on\":"
+             "false},{\"parameter\":\"model\",\"value\":1}]}]}}"});
+    walk(world, "flag explain a -e e -u u");
     assert_int_equal(chdir("/"), 0);
 }
 

@@ -274,6 +274,7 @@ int view_print_raw(struct cli *cli, struct slice bytes, struct err *err) {
 }
 
 int view_print_json(struct cli *cli, const json_t *value, struct err *err) {
+    if (!value) return err_set(err, ERR_INTERNAL, "the answer lacks what is to be printed");
     _cleanup_(str_deinit) struct str pretty = STR_INIT;
     int r = json_pretty(value, 2, false, &pretty);
     if (r < 0 || pretty.failed) return err_no_memory(err);

@@ -201,6 +201,9 @@ class Ways:
     def flag_try(self):
         return [*self.of_flag(), "--user", "ada", "--context", '{"plan":"pro"}']
 
+    def flag_explain(self):
+        return [self.world.served(1, 2), "-e", HERE, "--user", "ada", "--attr", "plan=pro"]
+
     def flag_preview(self):
         return [*self.of_flag(), self.flag_file(defaultVariant="on"), "--population", "100"]
 

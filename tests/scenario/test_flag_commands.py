@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The story of a flag, told from the command line and looked at over HTTP."""
 import json
+import re
 
 import pytest
 
@@ -175,3 +176,26 @@ def test_a_condition_without_words_harms_nobody(server, world):
         world.admin.op("flag_put", environment=HERE, flag=key, definition=boolean("off", rule), reason="odd")
         assert world.admin.op("flag_get", environment=HERE, flag=key)["summary"]
         world.admin.op("flag_delete", environment=HERE, flag=key)
+
+
+def test_explain_says_what_is_there_and_by_which_flag(server, world, agent):
+    tool, model = unique("tool"), unique("model")
+    flag(server, "set", tool, "--off", "-e", HERE, "--bind", f"{agent}:tool=refund", "-m", "try").ok()
+    world.admin.op("flag_put", environment=HERE, flag=model, reason="try", bindings=[{"agent": agent, "parameter": "model"}],
+                   definition={"state": "ENABLED", "variants": {"s": "small"}, "targeting": {"if": [{"==": [{"var": "plan"}, "free"]}, "s"]}})
+    then = world.admin.op("whoami")["position"]
+    free = flag(server, "explain", agent, "-e", HERE, "--user", "ada", "--attr", "plan=free").ok().out
+    for line in (rf"tool +refund +off +{tool}", r"tool +search +on", rf'parameter +model +"small" +{model}', rf"{model} +s +TARGETING_MATCH +plan=free", rf"{tool} +off +STATIC"):
+        assert re.search(line, free), (line, free)
+    paid = flag(server, "explain", agent, "-e", HERE, "--user", "ada").ok().out
+    assert re.search(rf"parameter +model +as it is +{model}", paid) and re.search(rf"{model} +no value +DEFAULT +no condition holds", paid), paid
+    flag(server, "delete", tool, "-e", HERE).ok()
+    assert re.search(r"tool +refund +on\n", flag(server, "explain", agent, "-e", HERE).ok().out)
+    assert re.search(rf"tool +refund +off +{tool}", flag(server, "explain", agent, "-e", HERE, "--at", then).ok().out), "as it was then"
+
+
+def test_percent_is_a_split(server, world, agent):
+    key = unique("search")
+    assert "on for 20 %" in flag(server, "set", key, "--percent", "20", "-e", HERE, "--bind", f"{agent}:tool=search", "-m", "a fifth").ok().out
+    had = sum("search" in world.admin.op("resolve", agent=agent, environment=HERE, context={"targetingKey": f"u{i}"})["config"]["tools"] for i in range(500))
+    assert 60 <= had <= 140
