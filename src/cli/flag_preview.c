@@ -142,18 +142,29 @@ static bool differ(const struct preview *preview, uint32_t was, uint32_t is) {
            !slice_equal(value_of(&preview->was, was), value_of(&preview->is, is));
 }
 
+/* By the rule that decisions go by. */
+static bool takes_away(const struct side *side, bool bound, uint32_t outcome, enum flag_binding_kind kind) {
+    struct flag_result result = {.reason = FLAG_IS_DEFAULT, .variant = FLAG_NO_VARIANT};
+    if (!bound || !side->flag) return false;
+    if (!side->flag->enabled) result.reason = FLAG_IS_DISABLED;
+    if (outcome == side->failed) result.reason = FLAG_IS_ERROR;
+    if (outcome < side->none) result.variant = (int16_t)outcome;
+    return flag_takes_away(side->flag, &result, kind);
+}
+
 static void count_effects(struct preview *preview, uint32_t was, uint32_t is) {
     struct slice before = value_of(&preview->was, was), after = value_of(&preview->is, is), none = {"", 0};
     for (size_t i = 0; i < preview->effect_count; i++) {
         struct effect *effect = &preview->effects[i];
-        struct slice old = effect->was_bound ? before : none, new = effect->is_bound ? after : none;
-        bool off = slice_equal_text(old, "false"), goes_off = slice_equal_text(new, "false");
-        if (effect->binding->kind == FLAG_PARAMETER) {
-            effect->changes += !slice_equal(old, new);
-        } else {
-            effect->appears += off && !goes_off;
-            effect->disappears += !off && goes_off;
+        enum flag_binding_kind kind = effect->binding->kind;
+        if (kind == FLAG_PARAMETER) {
+            effect->changes += !slice_equal(effect->was_bound ? before : none, effect->is_bound ? after : none);
+            continue;
         }
+        bool off = takes_away(&preview->was, effect->was_bound, was, kind),
+             goes_off = takes_away(&preview->is, effect->is_bound, is, kind);
+        effect->appears += off && !goes_off;
+        effect->disappears += !off && goes_off;
     }
 }
 

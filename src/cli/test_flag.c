@@ -344,6 +344,29 @@ static void test_a_file_of_contexts(void **state) {
     assert_has(world->out, "0 of 0 contexts would get something else.\n");
 }
 
+/* As decisions have it: a flag that is disabled or fails withholds a tool, and leaves a guardrail. */
+static void test_what_a_disabled_or_failing_flag_does(void **state) {
+    struct test_world *world = *state;
+    static const char *const changed[] = {
+        "{\"state\":\"DISABLED\",\"variants\":{\"on\":true},\"defaultVariant\":\"on\"}",
+        "{" ON_OFF ",\"targeting\":{\"cat\":[\"re\",\"d\"]}}"};
+    test_world_file(world, "c", "{}\n", 0600);
+    for (size_t i = 0; i < ARRAY_LEN(changed); i++) {
+        test_world_file(world, "f.json", changed[i], 0600);
+        ANSWERS(world,
+                FLAGS("\"f\":{\"state\":\"ENABLED\",\"variants\":{\"on\":true},\"defaultVariant\":\"on\"}", BOUND));
+        assert_int_equal(run(world, "flag preview f f.json -e e --contexts c --json"), 0);
+        assert_has(world->out, "\"tool\":\"t\",\"appears\":0,\"disappears\":1}");
+        assert_has(world->out, "\"guardrail\":\"g\",\"appears\":0,\"disappears\":0}");
+    }
+    /* Already off: disabling it gives the tool to nobody. */
+    test_world_file(world, "f.json", changed[0], 0600);
+    ANSWERS(world, FLAGS("\"f\":{" ON_OFF "}", BOUND));
+    assert_int_equal(run(world, "flag preview f f.json -e e --contexts c --json"), 0);
+    assert_has(world->out, "\"tool\":\"t\",\"appears\":0,\"disappears\":0}");
+    assert_has(world->out, "\"guardrail\":\"g\",\"appears\":1,\"disappears\":0}");
+}
+
 static void test_bindings_and_values_that_change(void **state) {
     struct test_world *world = *state;
     test_world_file(world, "c", "{}\n", 0600);
@@ -483,6 +506,7 @@ int main(void) {
         WORLD_TEST(test_one_context),
         WORLD_TEST(test_flags_that_are_not_there_or_not_ours),
         WORLD_TEST(test_a_file_of_contexts),
+        WORLD_TEST(test_what_a_disabled_or_failing_flag_does),
         WORLD_TEST(test_bindings_and_values_that_change),
         WORLD_TEST(test_faults_of_what_is_wished),
         cmocka_unit_test(test_values_come_from_the_rules),

@@ -199,3 +199,21 @@ def test_percent_is_a_split(server, world, agent):
     assert "on for 20 %" in flag(server, "set", key, "--percent", "20", "-e", HERE, "--bind", f"{agent}:tool=search", "-m", "a fifth").ok().out
     had = sum("search" in world.admin.op("resolve", agent=agent, environment=HERE, context={"targetingKey": f"u{i}"})["config"]["tools"] for i in range(500))
     assert 60 <= had <= 140
+
+
+@pytest.mark.parametrize("then", [boolean("off", {"if": [{"==": [{"var": "plan"}, "pro"]}, "on", {"fractional": [["on", 50], ["off", 50]]}]}),
+                                  {**boolean("on"), "state": "DISABLED"}, boolean("on", {"if": [{"==": [{"var": "plan"}, "pro"]}, "gone"]}),
+                                  {"state": "ENABLED", "variants": {"on": True}}], ids=["rule", "disabled", "fails", "default"])
+def test_what_a_preview_says_comes_true(server, world, agent, tmp_path, then):
+    key, file, contexts = unique("search"), tmp_path / "then.json", tmp_path / "users.ndjson"
+    users = [{"targetingKey": f"user-{i}", "plan": ("free", "pro")[i % 2]} for i in range(100)]
+    file.write_text(json.dumps(then))
+    contexts.write_text("".join(json.dumps(user) + "\n" for user in users))
+    world.admin.op("flag_put", environment=HERE, flag=key, definition=boolean("off", {"fractional": [["on", 50], ["off", 50]]}), reason="try",
+                   bindings=[{"agent": agent, "tool": "search"}])
+    had = ["search" in tools(world, agent, **user) for user in users]
+    told = flag(server, "preview", key, file, "-e", HERE, "--contexts", contexts, "--json").ok().json["effects"]
+    flag(server, "set", key, file, "-e", HERE, "-m", "as previewed").ok()
+    has = ["search" in tools(world, agent, **user) for user in users]
+    pairs = list(zip(had, has))
+    assert told == [{"agent": agent, "tool": "search", "appears": pairs.count((False, True)), "disappears": pairs.count((True, False))}]
