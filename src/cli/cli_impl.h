@@ -187,6 +187,7 @@ struct cli {
     struct arena arena;
     struct args args;
     struct profile profile;
+    const char *context; /* of the call that is being built: JSON, or NULL */
     bool json, colour, err_colour;
     int64_t timeout_ms;
 };
@@ -220,6 +221,8 @@ void answer_deinit(struct answer *answer);
 
 /* Builds the call of an operation from the arguments of the same names. */
 int call_build(struct cli *cli, const struct op *op, struct call *ret, struct err *err) MUST_CHECK;
+/* What --context, --attr and --user say together: an object, for the caller to let go. USAGE or INVALID at --context. */
+int context_of_args(const struct args *args, json_t **ret, struct err *err) MUST_CHECK;
 /* Appends percent-encoded text. */
 void url_add(struct str *out, const char *text);
 /* Sends it. A change goes with an Idempotency-Key and is tried again, with the same key, while its outcome is unknown. On a

@@ -188,7 +188,7 @@ static int add_things(struct explanation *explanation, struct str *out, struct e
 /* ---- the whole ---- */
 
 static void add_head(const struct explanation *explanation, struct str *out) {
-    const char *user = args_get(&explanation->cli->args, "key");
+    const char *user = args_get(&explanation->cli->args, "user");
     _cleanup_(str_deinit) struct str head = STR_INIT;
     str_printf(&head, "%s@%lld in %s", text_of(explanation->decision, "agent"),
                (long long)json_integer_value(json_get(explanation->decision, "version")),
@@ -204,10 +204,10 @@ static void add_head(const struct explanation *explanation, struct str *out) {
 
 static int ask(struct cli *cli, struct answer *ret, struct err *err) {
     struct call call;
-    int r = call_build(cli, op_get(OP_resolve_get), &call, err);
+    int r = call_build(cli, op_get(OP_resolve), &call, err);
     if (r < 0) return r;
-    call.path = arena_printf(&cli->arena, "%s%cexplain=true", call.path, strchr(call.path, '?') ? '&' : '?');
-    return call.path ? call_send(cli, &call, ret, err) : err_no_memory(err);
+    call.body = arena_printf(&cli->arena, "{\"explain\":true,%s", call.body + 1);
+    return call.body ? call_send(cli, &call, ret, err) : err_no_memory(err);
 }
 
 int run_flag_explain(struct cli *cli, struct err *err) {

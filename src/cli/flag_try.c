@@ -26,19 +26,6 @@ static int no_flag(const struct trying *trying, struct err *err) {
     return r;
 }
 
-static int read_context(struct trying *trying, struct err *err) {
-    const struct args *args = &trying->cli->args;
-    const char *text = args_get(args, "context"), *user = args_get(args, "user");
-    int r = json_parse(text ? text : "{}", strlen(text ? text : "{}"), JSON_DEPTH_MAX, &trying->context, err);
-    if (r < 0) return r;
-    if (!json_is_object(trying->context)) {
-        r = err_set(err, ERR_USAGE, "a context is an object, as {\"targetingKey\": \"u1\", \"plan\": \"pro\"}");
-        err_at(err, "--context");
-        return r;
-    }
-    return user && json_object_set_new(trying->context, "targetingKey", json_string(user)) < 0 ? err_no_memory(err) : 0;
-}
-
 static int fetch(struct trying *trying, struct err *err) {
     int r = call_op(trying->cli, op_get(OP_flag_document_get), &trying->answer, err);
     if (r == 0) r = flag_of_document(trying->answer.json, args_get(&trying->cli->args, "flag"), &trying->flag, err);
@@ -188,7 +175,7 @@ static int tell(const struct trying *trying, struct err *err) {
 
 int run_flag_try(struct cli *cli, struct err *err) {
     struct trying trying = {.cli = cli};
-    int r = read_context(&trying, err);
+    int r = context_of_args(&cli->args, &trying.context, err);
     if (r == 0) r = fetch(&trying, err);
     if (r == 0) r = evaluate(&trying, err);
     if (r == 0) r = find_branch(&trying, err);

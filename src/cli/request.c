@@ -36,7 +36,9 @@ static const char *spec_part(struct cli *cli, const char *spec, bool want_versio
 
 /* The value for a parameter of the operation, or NULL. */
 static const char *value_of(struct cli *cli, const struct op_param *param) {
-    const char *value = args_get(&cli->args, param->name), *spec = args_get(&cli->args, "spec");
+    bool context = cli->context && !strcmp(param->name, "context");
+    const char *value = context ? cli->context : args_get(&cli->args, param->name),
+               *spec = args_get(&cli->args, "spec");
     bool version = !strcmp(param->name, "version");
     if (value) return value;
     if (spec && (version || !strcmp(param->name, "agent"))) return spec_part(cli, spec, version);
@@ -59,6 +61,19 @@ static int settle_environment(struct cli *cli, struct err *err) {
         }
     }
     return 0;
+}
+
+/* An operation that takes a context gets all that the command line says of who asks. */
+static int settle_context(struct cli *cli, const struct op *op, struct err *err) {
+    _cleanup_(json_decrefp) json_t *context = NULL;
+    _cleanup_(str_deinit) struct str text = STR_INIT;
+    cli->context = NULL;
+    if (!op_param(op, "context")) return 0;
+    int r = context_of_args(&cli->args, &context, err);
+    if (r < 0) return r;
+    if (json_compact(context, &text) < 0) return err_no_memory(err);
+    cli->context = arena_strdup(&cli->arena, text.data);
+    return cli->context ? 0 : err_no_memory(err);
 }
 
 static void add_path(struct cli *cli, const struct op *op, struct str *out) {
@@ -85,27 +100,13 @@ static void add_query(struct str *out, char *separator, const char *name, const 
     url_add(out, value);
 }
 
-/* attr.*: each NAME=VALUE becomes attr.NAME=VALUE. */
-static void add_pairs(struct cli *cli, const char *param, struct str *out, char *separator) {
-    size_t index = 0;
-    for (const char *pair; (pair = args_next(&cli->args, param, &index));) {
-        size_t len = strcspn(pair, "=");
-        const char *name = arena_printf(&cli->arena, "%.*s%.*s", (int)strlen(param) - 1, param, (int)len, pair);
-        if (!name) out->failed = true;
-        if (name) add_query(out, separator, name, pair + len + 1);
-    }
-}
-
 static void add_queries(struct cli *cli, const struct op *op, struct str *out, char *separator) {
     size_t count;
     const struct op_param *params = op_params(op, &count);
     for (size_t i = 0; i < count; i++) {
         if (params[i].where != PARAM_QUERY) continue;
         const char *value = value_of(cli, &params[i]);
-        if (value && params[i].name[strlen(params[i].name) - 1] == '*')
-            add_pairs(cli, params[i].name, out, separator);
-        else if (value)
-            add_query(out, separator, params[i].name, value);
+        if (value) add_query(out, separator, params[i].name, value);
     }
 }
 
@@ -162,6 +163,7 @@ int call_build(struct cli *cli, const struct op *op, struct call *ret, struct er
     _cleanup_(str_deinit) struct str body = STR_INIT;
     char separator = '?';
     int r = settle_environment(cli, err);
+    if (r == 0) r = settle_context(cli, op, err);
     if (r < 0) return r;
     add_path(cli, op, &path);
     add_queries(cli, op, &path, &separator);

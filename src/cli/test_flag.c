@@ -274,8 +274,10 @@ static void test_what_is_there_and_by_which_flag(void **state) {
             "{\"guardrail\":\"g\",\"on\":true},{\"guardrail\":\"none\",\"on\":true},{\"tool\":\"gone\",\"on\":true}]},"
             "{\"key\":\"three\",\"reason\":\"ERROR\",\"error\":\"GENERAL\",\"does\":[{\"parameter\":\"model\"}]}"));
     assert_int_equal(run(world, "flag explain a -e e -u ada -a plan=pro --at 1.2"), 0);
-    assert_string_equal(world->requests[0].url,
-                        "http://127.0.0.1:7420/v1/resolve/a?key=ada&environment=e&at=1.2&attr.plan=pro&explain=true");
+    assert_string_equal(
+        world->requests[0].body,
+        "{\"explain\":true,\"agent\":\"a\",\"environment\":\"e\",\"context\":{\"plan\":\"pro\",\"targetingKey\":"
+        "\"ada\"},\"at\":\"1.2\"}");
     assert_string_equal(world->out, "a@4 in e for ada\n\n"
                                     "FLAG   GIVES           REASON           BRANCH\n"
                                     "one    off             TARGETING_MATCH  plan=pro; bucket 3 of 100\n"
