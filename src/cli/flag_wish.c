@@ -91,9 +91,15 @@ static int add_binding(const char *text, json_t *list, struct err *err) {
 }
 
 static int read_bindings(struct cli *cli, struct flag_wish *wish, struct err *err) {
+    bool some = args_get(&cli->args, "bind") != NULL, none = args_on(&cli->args, "no_bind");
     size_t index = 0;
     int r = 0;
-    if (!args_get(&cli->args, "bind")) return 0;
+    if (some && none) {
+        r = err_set(err, ERR_USAGE, "--bind and --no-bind exclude each other");
+        err_at(err, "--no-bind");
+        return r;
+    }
+    if (!some && !none) return 0;
     wish->bindings = json_array();
     if (!wish->bindings) return err_no_memory(err);
     for (const char *text; r == 0 && (text = args_next(&cli->args, "bind", &index));)

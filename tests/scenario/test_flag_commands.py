@@ -217,3 +217,13 @@ def test_what_a_preview_says_comes_true(server, world, agent, tmp_path, then):
     has = ["search" in tools(world, agent, **user) for user in users]
     pairs = list(zip(had, has))
     assert told == [{"agent": agent, "tool": "search", "appears": pairs.count((False, True)), "disappears": pairs.count((True, False))}]
+
+
+def test_bindings_stay_until_they_are_taken_away(server, world, agent):
+    key, bind = unique("refund"), ("--bind", f"{agent}:tool=refund")
+    flag(server, "set", key, "--off", "-e", HERE, *bind, "-m", "nobody").ok()
+    flag(server, "set", key, "--percent", "0", "-e", HERE, "-m", "in other words").ok()
+    assert tools(world, agent) == ["search"]
+    assert "exclude each other" in flag(server, "set", key, "--off", "-e", HERE, *bind, "--no-bind").fails(2).err
+    flag(server, "set", key, "--off", "-e", HERE, "--no-bind", "-m", "everybody").ok()
+    assert tools(world, agent) == ["search", "refund"]
