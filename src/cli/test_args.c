@@ -108,7 +108,6 @@ static void test_refuses(void **state) {
          "--no-protected"},
         {COMMAND_agent_show, {"a", "b\033"}, "unexpected argument \"b\\x1b\" behind `serin agent show`", "b\\x1b"},
         {COMMAND_env, {"creat"}, "did you mean `serin env create`?", "creat"},
-        {COMMAND_override_set, {"qa", "a@1", "-e", "x"}, "--user KEY is missing", ""},
         {COMMAND_resolve, {"a", "--attr", "plan"}, "--attr must be NAME=VALUE, not \"plan\"", "--attr"},
         {COMMAND_resolve, {"a", "--attr", "=x"}, "--attr must be NAME=VALUE", "--attr"},
     };

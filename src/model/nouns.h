@@ -109,7 +109,8 @@ struct hold {
 struct override {
     const char *name; /* unique within agent and environment, same form as an agent's name */
     const char *agent, *environment;
-    const char *keys; /* JSON array of targeting keys, sorted, unique */
+    const char *keys;     /* JSON array of targeting keys, sorted, unique; [] with an audience */
+    const char *audience; /* targeting rule, canonical JSON; NULL: it names its users */
     int64_t version;
     const char *reason;
     const char *created_by;

@@ -50,6 +50,7 @@ static int fill_overrides(struct store_tx *tx, const struct deployment *ref, int
     for (size_t i = 0; i < count && r == 0; i++) {
         overrides[i].name = rows[i].name;
         overrides[i].version = rows[i].version;
+        overrides[i].audience = rows[i].audience;
         r = read_keys(rows[i].keys, arena, &overrides[i].keys, err);
     }
     spec->overrides = overrides;

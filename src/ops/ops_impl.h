@@ -85,6 +85,8 @@ int64_t run_int(const struct op_run *run, const char *param, int64_t otherwise);
 bool run_bool(const struct op_run *run, const char *param, bool otherwise);
 /* Sorts the texts and hands over a JSON array of them, each once, in the run's arena. */
 int run_texts(struct op_run *run, const char **texts, size_t count, const char **ret, struct err *err) MUST_CHECK;
+/* The parameter `audience`, a targeting rule, as canonical JSON; NULL: it is not given. What is wrong with it is among the call's faults. */
+int run_audience(struct op_run *run, const char **ret, struct err *err) MUST_CHECK;
 /* INVALID by the call's faults, whose places follow `at`. */
 int run_refuse_faults(struct op_run *run, const char *at, struct err *err);
 int run_stale(struct op_run *run, int64_t current, struct err *err, const char *fmt, ...) PRINTF_LIKE(4, 5);

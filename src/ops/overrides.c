@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Overrides: named users get a fixed version. */
+/* Overrides: named users, or those to whom a rule applies, get a fixed version. */
 #include "ops/ops_impl.h"
+#include "snapshot/snapshot.h"
 
 #include <string.h>
 
@@ -22,11 +23,42 @@ int op_override_list_read(struct op_run *run, struct store_tx *tx, struct jw *jw
 static int sorted_keys(struct op_run *run, const char **ret, struct err *err) {
     const json_t *list = json_get(run->call->params, "keys");
     size_t count = json_array_size(list);
-    const char **keys = arena_array(run->arena, count, sizeof(*keys));
+    const char **keys = arena_array(run->arena, count + 1, sizeof(*keys));
     if (!keys) return err_no_memory(err);
     for (size_t i = 0; i < count; i++)
         keys[i] = json_string_value(json_array_get(list, i));
     return run_texts(run, keys, count, ret, err);
+}
+
+/* Who it is for: exactly one of keys and audience. What is wrong is among the call's faults. */
+static int read_users(struct op_run *run, struct override *override, struct err *err) {
+    const json_t *params = run->call->params;
+    bool keys = json_get(params, "keys") != NULL, audience = json_get(params, "audience") != NULL;
+    if (keys == audience)
+        faults_add(&run->call->faults, "/keys",
+                   "say who gets the version: either `keys`, or `audience`, a targeting rule");
+    int r = sorted_keys(run, &override->keys, err);
+    return r < 0 ? r : run_audience(run, &override->audience, err);
+}
+
+/* Each costs every decision of the agent there. */
+static int check_room(struct op_run *run, struct store_tx *tx, const struct override *override, struct err *err) {
+    struct override *all;
+    size_t count, ruled = 0;
+    if (!override->audience) return 0;
+    int r = store_overrides(tx, run->agent, run->environment, 0, run->arena, &all, &count, err);
+    if (r < 0) return r;
+    for (size_t i = 0; i < count; i++)
+        ruled += all[i].audience && strcmp(all[i].name, override->name) != 0;
+    if (ruled < OVERRIDE_AUDIENCES_MAX) return 0;
+    faults_add(&run->call->faults, "/audience", "%s has %d overrides with an audience in %s, and more are not taken",
+               run->agent, OVERRIDE_AUDIENCES_MAX, run->environment);
+    return 0;
+}
+
+static bool same_users(const struct override *a, const struct override *b) {
+    if (!a->audience || !b->audience) return !a->audience && !b->audience && !strcmp(a->keys, b->keys);
+    return !strcmp(a->audience, b->audience);
 }
 
 /* Agent, environment and the override of that name. *ret_found tells whether there is one. */
@@ -73,10 +105,13 @@ int op_override_put_check(struct op_run *run, struct store_tx *tx, struct err *e
         .created_by = run_by(run),
         .created_at = clock_wall(run->ops->clock),
     };
-    r = sorted_keys(run, &override->keys, err);
+    r = read_users(run, override, err);
+    if (r == 0) r = check_room(run, tx, override, err);
     if (r < 0) return r;
+    if (run->call->faults.failed) return err_no_memory(err);
+    if (run->call->faults.errors) return run_refuse_faults(run, "", err);
     run->created = !found;
-    run->unchanged = found && old.version == override->version && !strcmp(old.keys, override->keys);
+    run->unchanged = found && old.version == override->version && same_users(&old, override);
     if (run->unchanged) *override = old;
     return 0;
 }
@@ -97,7 +132,10 @@ void op_override_put_detail(struct op_run *run, struct jw *jw) {
     struct override *override = run->plan;
     jw_text(jw, "override", override->name);
     jw_int(jw, "version", override->version);
-    jw_raw(jw, "keys", slice_of(override->keys));
+    if (override->audience)
+        jw_raw(jw, "audience", slice_of(override->audience));
+    else
+        jw_raw(jw, "keys", slice_of(override->keys));
 }
 
 int op_override_delete_check(struct op_run *run, struct store_tx *tx, struct err *err) {

@@ -4,7 +4,6 @@
  * says, so that what a template or a default becomes later changes no rollout that is under way.
  */
 #include "base/hash.h"
-#include "logic/logic.h"
 #include "ops/ops_impl.h"
 #include "ops/page.h"
 
@@ -155,19 +154,6 @@ static int check_guards(struct op_run *run, const struct start *start, struct er
     return 0;
 }
 
-static int read_audience(struct op_run *run, struct start *start, struct err *err) {
-    const json_t *audience = json_get(run->call->params, "audience");
-    _cleanup_(logic_freep) struct logic_rule *rule = NULL;
-    _cleanup_(str_deinit) struct str text = STR_INIT;
-    if (!audience) return 0;
-    int r = logic_compile(audience, "/audience", &rule, &run->call->faults, err);
-    if (r == -ERR_INVALID && run->call->faults.errors) return 0; /* told with all the others */
-    if (r == 0) r = json_canonical(audience, &text, err);
-    if (r < 0) return r;
-    start->rollout.audience = text.failed ? NULL : arena_strdup(run->arena, text.data);
-    return start->rollout.audience ? 0 : err_no_memory(err);
-}
-
 static int check_open(struct op_run *run, struct store_tx *tx, struct err *err) {
     const struct rollout *open;
     int r = find_open_rollout(run, tx, run->agent, run->environment, &open, err);
@@ -248,7 +234,7 @@ int op_rollout_start_check(struct op_run *run, struct store_tx *tx, struct err *
     if (r == 0) r = check_robot_may(run, tx, err);
     if (r == 0) r = read_plan(run, tx, environment.is_protected, start, err);
     if (r == 0 && !run->call->faults.errors) r = check_guards(run, start, err);
-    if (r == 0) r = read_audience(run, start, err);
+    if (r == 0) r = run_audience(run, &start->rollout.audience, err);
     if (r < 0) return r;
     if (run->call->faults.failed) return err_no_memory(err);
     if (run->call->faults.errors) return run_refuse_faults(run, "", err);

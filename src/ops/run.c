@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the operations share: getters of parameters, nouns that must exist, ids. */
 #include "base/uuid.h"
+#include "logic/logic.h"
 #include "ops/ops_impl.h"
 
 #include <stdio.h>
@@ -48,6 +49,20 @@ int run_texts(struct op_run *run, const char **texts, size_t count, const char *
         if (!i || strcmp(texts[i], texts[i - 1])) jw_text(&jw, NULL, texts[i]);
     jw_end_array(&jw);
     *ret = list.failed ? NULL : arena_strdup(run->arena, list.data);
+    return *ret ? 0 : err_no_memory(err);
+}
+
+int run_audience(struct op_run *run, const char **ret, struct err *err) {
+    const json_t *audience = json_get(run->call->params, "audience");
+    _cleanup_(logic_freep) struct logic_rule *rule = NULL;
+    _cleanup_(str_deinit) struct str text = STR_INIT;
+    *ret = NULL;
+    if (!audience) return 0;
+    int r = logic_compile(audience, "/audience", &rule, &run->call->faults, err);
+    if (r == -ERR_INVALID && run->call->faults.errors) return 0; /* told with all the others */
+    if (r == 0) r = json_canonical(audience, &text, err);
+    if (r < 0) return r;
+    *ret = text.failed ? NULL : arena_strdup(run->arena, text.data);
     return *ret ? 0 : err_no_memory(err);
 }
 

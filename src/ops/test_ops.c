@@ -313,6 +313,60 @@ static void test_overrides_choose_for_named_users(void **state) {
         ERR_NOT_FOUND);
 }
 
+#define OVERRIDE(name, users)                                                                                          \
+    "{'agent':'support','override':'" name "','environment':'production','version':2,'reason':''" users "}"
+#define MEMBERS(name) OVERRIDE(name, ",'audience':{'!':{'var':'guest'}}")
+
+static void test_overrides_choose_by_rule(void **state) {
+    push_versions(2);
+    deploy(1);
+    world_do(&world, "override_put", MEMBERS("members"));
+    assert_string_equal(answer_text("/override/audience/!/var"), "guest");
+    assert_null(json_at(world.answer, "/override/keys"));
+    assert_int_equal(world_served(&world, "support", "production", "u1"), 2);
+    world_do(&world, "override_put", MEMBERS("members"));
+    assert_false(answer_true("/changed"));
+    world_do(&world, "override_put", OVERRIDE("members", ",'keys':['v1']"));
+    assert_true(answer_true("/changed"));
+    assert_int_equal(world_served(&world, "support", "production", "u1"), 1);
+    assert_int_equal(world_served(&world, "support", "production", "v1"), 2);
+    world_do(&world, "override_put", MEMBERS("members"));
+    world_do(&world, "override_delete", "{'agent':'support','override':'members','environment':'production'}");
+    assert_int_equal(world_served(&world, "support", "production", "u1"), 1);
+}
+
+static void test_who_an_override_is_for_is_said_once(void **state) {
+    push_versions(2);
+    deploy(1);
+    static const char *const wrong[][2] = {
+        {OVERRIDE("o", ""), "/keys"},
+        {OVERRIDE("o", ",'keys':['u1'],'audience':{'var':'x'}"), "/keys"},
+        {OVERRIDE("o", ",'audience':{'nope':1}"), "/audience"},
+        {OVERRIDE("o", ",'audience':{'and':[1,{'var':[]},{'starts_with':['a']}]}"), "/audience"},
+    };
+    int64_t before = world_seq(&world);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        assert_int_equal(world_call(&world, "override_put", wrong[i][0]), ERR_INVALID);
+        if (strncmp(world.err.at, wrong[i][1], strlen(wrong[i][1])) != 0) fail_msg("%s: %s", wrong[i][0], world.err.at);
+    }
+    assert_int_equal(world_seq(&world), before);
+}
+
+/* Each rule costs every decision. */
+static void test_so_many_overrides_have_rules(void **state) {
+    push_versions(2);
+    deploy(1);
+    char call[256];
+    for (int i = 0; i <= OVERRIDE_AUDIENCES_MAX; i++) {
+        snprintf(call, sizeof(call), MEMBERS("o-%d"), i);
+        if (i < OVERRIDE_AUDIENCES_MAX) world_do(&world, "override_put", call);
+    }
+    assert_int_equal(world_call(&world, "override_put", call), ERR_INVALID);
+    assert_string_equal(world.err.at, "/audience");
+    world_do(&world, "override_put", OVERRIDE("o-3", ",'audience':{'var':'x'}")); /* it has its place */
+    world_do(&world, "override_put", OVERRIDE("named", ",'keys':['u1']"));
+}
+
 /* ---- the past ---- */
 
 static int64_t resolved_at(const char *moment, int *ret_code) {
@@ -518,6 +572,9 @@ int main(void) {
         TEST(test_release_rolls_back_as_one),
         TEST(test_release_that_moved_on_is_not_rolled_back),
         TEST(test_overrides_choose_for_named_users),
+        TEST(test_overrides_choose_by_rule),
+        TEST(test_who_an_override_is_for_is_said_once),
+        TEST(test_so_many_overrides_have_rules),
         TEST(test_the_past_answers_as_it_was),
         TEST(test_idempotency_key_answers_the_same_once),
         TEST(test_secret_of_a_key_is_never_repeated),

@@ -110,7 +110,10 @@ void write_override(struct jw *jw, const char *key, const struct override *overr
     jw_text(jw, "agent", override->agent);
     jw_text(jw, "environment", override->environment);
     jw_int(jw, "version", override->version);
-    jw_raw(jw, "keys", slice_of(override->keys));
+    if (override->audience)
+        jw_raw(jw, "audience", slice_of(override->audience));
+    else
+        jw_raw(jw, "keys", slice_of(override->keys));
     write_who_when(jw, override->reason, override->created_by, override->created_at);
     jw_end_object(jw);
 }

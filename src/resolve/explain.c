@@ -39,11 +39,15 @@ static void write_panic(struct jw *jw, const struct snapshot_panic *panic) {
     end_rule(jw, true);
 }
 
-static void write_override(struct jw *jw, const struct snapshot_override *override, bool matched) {
+static void write_override(struct jw *jw, const struct snapshot_override *override, const struct told *told) {
+    bool matched = override == told->decision->override;
     begin_rule(jw, "override");
     jw_slice(jw, "name", override->name);
     jw_int(jw, "version", override->version->number);
-    jw_int(jw, "keys", override->key_count);
+    if (override->audience_text.len)
+        jw_raw(jw, "audience", override->audience_text);
+    else
+        jw_int(jw, "keys", override->key_count);
     end_rule(jw, matched);
 }
 
@@ -105,12 +109,14 @@ static void write_ref(struct jw *jw, const struct snapshot_entry *entry) {
     end_rule(jw, true);
 }
 
-/* False: one of them chose. */
-static bool write_overrides(struct jw *jw, const struct decision *decision) {
-    for (uint32_t i = 0; i < decision->entry->override_count; i++) {
-        const struct snapshot_override *override = decision->entry->overrides + i;
-        write_override(jw, override, override == decision->override);
-        if (override == decision->override) return false;
+/* Those that name users, or those with a rule. False: one of them chose. */
+static bool write_overrides(struct jw *jw, const struct told *told, bool ruled) {
+    const struct snapshot_entry *entry = told->decision->entry;
+    for (uint32_t i = 0; i < entry->override_count; i++) {
+        const struct snapshot_override *override = entry->overrides + i;
+        if ((override->audience_text.len > 0) != ruled) continue;
+        write_override(jw, override, told);
+        if (override == told->decision->override) return false;
     }
     return true;
 }
@@ -124,7 +130,7 @@ static void write_each_rule(struct jw *jw, const struct told *told) {
         write_panic(jw, entry->beside->panic);
         return;
     }
-    if (!write_overrides(jw, decision)) return;
+    if (!write_overrides(jw, told, false) || !write_overrides(jw, told, true)) return;
     if (told->question->session_started_at > 0) write_session(jw, told);
     if (decision->reason == RESOLVE_SESSION) return;
     if (rollout) write_rollout(jw, rollout, told);

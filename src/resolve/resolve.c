@@ -99,10 +99,21 @@ static void choose_panic(const struct snapshot_panic *panic, struct decision *re
     ret->head = &panic->head;
 }
 
-/* False: nobody named this key. */
-static bool choose_override(const struct snapshot_beside *beside, struct decision *ret) {
-    if (ret->targeting_key.len == 0) return false;
-    const struct snapshot_override *override = snapshot_entry_override(ret->entry, ret->targeting_key);
+/* Who is named comes before any rule; among rules the first in order of name that applies. */
+static const struct snapshot_override *find_override(const struct snapshot_entry *entry,
+                                                     const struct resolve_question *question) {
+    const struct snapshot_override *override = NULL;
+    if (question->targeting_key.len) override = snapshot_entry_override(entry, question->targeting_key);
+    for (uint32_t i = 0; !override && entry->audience_count && i < entry->override_count; i++)
+        if (entry->overrides[i].audience && in_audience(entry->overrides[i].audience, question))
+            override = entry->overrides + i;
+    return override;
+}
+
+/* False: none is for this user. */
+static bool choose_override(const struct snapshot_beside *beside, const struct resolve_question *question,
+                            struct decision *ret) {
+    const struct snapshot_override *override = find_override(ret->entry, question);
     if (!override) return false;
     const struct snapshot_rollout *rollout = &beside->rollout;
     ret->reason = RESOLVE_OVERRIDE;
@@ -122,7 +133,7 @@ __attribute__((noinline)) static void resolve_beside(const struct snapshot_serve
             choose_panic(beside->panic, ret);
             return;
         }
-        if (served->has_overrides && choose_override(beside, ret)) return;
+        if (served->has_overrides && choose_override(beside, question, ret)) return;
         if (beside->rollout.candidate) choose_arm(beside, question, ret);
     }
     if (question->session_started_at) pin(question, ret);

@@ -87,7 +87,7 @@ size_t decision_etag(const struct decision *decision, char ret[DECISION_ETAG_SIZ
  * does: [{tool or guardrail, on} or {parameter, value?}], seq, definition}], deployment: {id, version, previous?, kind, reason, by, at, seq}, bucket?, salt, held}. Rules stand in the
  * order in which they were looked at, up to the one that chose, each with `matched`:
  *   {rule: "panic", whole_environment, version or disabled, reason, by, at, seq}            where one is in force
- *   {rule: "override", name, version, keys: <how many>}
+ *   {rule: "override", name, version, keys: <how many>} or {…, audience}: first those that name users, then those with a rule
  *   {rule: "session", policy, started_at, era?: {from, version, candidate?, share?, salt?, bucket?, audience?, in_audience?, chosen, released?}}    where one is given
  *   {rule: "rollout", id, state, candidate, share, salt, bucket?, audience?, in_audience?}  where one is open
  *   {rule: "ref", version}

@@ -30,7 +30,7 @@ struct built {
     struct rollout rollout;
     struct panic panic;
     struct snapshot_era_spec eras[SESSION_ERAS_MAX];
-    struct str audiences[SESSION_ERAS_MAX + 1];
+    struct str audiences[SESSION_ERAS_MAX + 1 + TEST_OVERRIDES_MAX];
     size_t audience_count;
 };
 
@@ -47,7 +47,8 @@ static void build_overrides(struct built *built, const json_t *list) {
     size_t i, k;
     json_array_foreach(list, i, one) {
         struct test_override *override = built->entry.overrides + i;
-        *override = (struct test_override){.name = text_of(one, "name"), .version = number_of(one, "version")};
+        *override = (struct test_override){
+            .name = text_of(one, "name"), .version = number_of(one, "version"), .audience = audience_of(built, one)};
         json_array_foreach(json_get(one, "keys"), k, key) override->keys[k] = json_string_value(key);
     }
 }

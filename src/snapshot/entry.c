@@ -4,7 +4,7 @@
  * texts are first written into one string, in this order, and handed out again in the same order once their home is known:
  *
  *   agent/environment · head · deployment: id agent environment reason release created_by · what entry_beside.c has ·
- *   for each override: name · head · keys
+ *   for each override: name · head · keys · audience
  *
  * A head is two texts: how a decision begins, and its ETag.
  */
@@ -104,6 +104,7 @@ static void write_override(struct making *making, const struct snapshot_override
                                                  .tag = ".OVERRIDE"});
     for (const char *const *key = override->keys; *key; key++, making->key_count++)
         making_add_text(making, *key);
+    making_add_text(making, override->audience);
 }
 
 static void write_texts(struct making *making) {
@@ -196,6 +197,9 @@ static void read_overrides(struct entry *entry, const struct making *making, str
         override->head = next_head(at);
         override->keys = *at;
         read_keys(entry, i, at);
+        override->audience = making_rule(making, specs[i].audience);
+        override->audience_text = next_text(at);
+        entry->shown.audience_count += override->audience_text.len > 0;
     }
 }
 

@@ -6,7 +6,7 @@
  *   panic:   head · reason · created_by
  *   for each era with a rollout: salt · audience
  *
- * Audiences are compiled once a text: over the steps of one rollout they are the same.
+ * Audiences, those of overrides too, are compiled once a text: over the steps of one rollout they are the same.
  */
 #include "snapshot/snapshot_impl.h"
 
@@ -19,7 +19,7 @@ bool beside_is_needed(const struct snapshot_entry_spec *spec) {
 
 /* ---- audiences ---- */
 
-/* A rule of a later program may be unknown to this one; nobody gets the candidate then, and everybody is served. */
+/* A rule of a later program may be unknown to this one; it applies to nobody then, and everybody is served. */
 static int compile_or_nobody(const char *text, struct logic_rule **ret) {
     _cleanup_(json_decrefp) json_t *rule = NULL;
     struct faults faults = FAULTS_INIT;
@@ -30,14 +30,14 @@ static int compile_or_nobody(const char *text, struct logic_rule **ret) {
     return r;
 }
 
-static const struct logic_rule *compiled(const struct making *making, const char *text) {
+const struct logic_rule *making_rule(const struct making *making, const char *text) {
     for (size_t i = 0; text && *text && i < making->rule_count; i++)
         if (strcmp(making->rule_texts[i], text) == 0) return making->rules[i];
     return NULL;
 }
 
 static int compile_once(struct making *making, const char *text) {
-    if (!text || !*text || compiled(making, text)) return 0;
+    if (!text || !*text || making_rule(making, text) || making->rule_count == RULES_MAX) return 0;
     int r = compile_or_nobody(text, making->rules + making->rule_count);
     if (r < 0) return r;
     making->rule_texts[making->rule_count++] = text;
@@ -49,6 +49,8 @@ int beside_compile(struct making *making) {
     int r = spec->rollout ? compile_once(making, spec->rollout->audience) : 0;
     for (size_t i = 0; i < spec->era_count && r == 0; i++)
         if (spec->eras[i].era.candidate) r = compile_once(making, spec->eras[i].era.audience);
+    for (size_t i = 0; i < spec->override_count && r == 0; i++)
+        r = compile_once(making, spec->overrides[i].audience);
     return r;
 }
 
@@ -113,7 +115,7 @@ static void read_rollout(const struct making *making, struct snapshot_rollout *r
     struct slice salt = next_text(at);
     *ret = (struct snapshot_rollout){
         .candidate = making_version(making, rollout->candidate),
-        .audience = compiled(making, rollout->audience),
+        .audience = making_rule(making, rollout->audience),
         .salted = murmur_add(murmur_add(MURMUR_START, salt), SLICE_LIT("/")),
         .share = rollout->share,
         .state = rollout->state,
@@ -147,7 +149,7 @@ static void read_era(const struct making *making, const struct snapshot_era_spec
     if (!era->candidate) return;
     ret->candidate = making_version(making, era->candidate);
     ret->candidate_released = spec->candidate_released;
-    ret->audience = compiled(making, era->audience);
+    ret->audience = making_rule(making, era->audience);
     ret->share = era->share;
     ret->salt = next_text(at);
     ret->audience_text = next_text(at);

@@ -26,15 +26,22 @@ static void write_deployment(struct jw *jw, const struct deployment *deployment)
     jw_end_object(jw);
 }
 
+static void write_keys(struct jw *jw, const struct snapshot_override *override) {
+    const char *key = override->keys;
+    jw_array(jw, "keys");
+    for (uint32_t i = 0; i < override->key_count; i++, key += strlen(key) + 1)
+        jw_text(jw, NULL, key);
+    jw_end_array(jw);
+}
+
 static void write_override(struct jw *jw, const struct snapshot_override *override) {
     jw_object(jw, NULL);
     jw_slice(jw, "name", override->name);
     jw_int(jw, "version", override->version->number);
-    jw_array(jw, "keys");
-    const char *key = override->keys;
-    for (uint32_t i = 0; i < override->key_count; i++, key += strlen(key) + 1)
-        jw_text(jw, NULL, key);
-    jw_end_array(jw);
+    if (override->audience_text.len)
+        jw_raw(jw, "audience", override->audience_text);
+    else
+        write_keys(jw, override);
     jw_end_object(jw);
 }
 

@@ -11,7 +11,7 @@
  *     rollout:   a list of one or none: id · state · candidate (8) · share (8) · salt · audience · seq (8)
  *     panic:     a list of one or none: agent ("" = the whole environment) · version (8, 0 = switched off) · reason · by · at (8) · seq (8)
  *     eras:      from (8) · version (8) · released (1) · candidate (8); and with a candidate: released (1) · share (8) · salt · audience
- *     overrides: name · version (8) · keys
+ *     overrides: name · version (8) · keys · audience
  *     versions:  number (8) · content hash (32) · config hash (32) · configuration
  *   flags:   environment · seq (8) · what they share: rules (JSON) · metadata (JSON) · flags: key · seq (8) · definition (JSON) · bindings (JSON)
  *   SHA-256 of all before (32)
@@ -20,7 +20,7 @@
  * and a doubled item impossible. An entry brings the versions that no entry of its agent before it has brought. Roles and kinds are words,
  * so that their numbers in the program may change. What a snapshot does not answer (a move's release, who made a key) is not kept.
  *
- * Format 1 had no sessions, rollout, panic and eras, format 2 no flags; both are still read. A later format gets another number; a program that does not know it says so and starts as
+ * Format 1 had no sessions, rollout, panic and eras, format 2 no flags, format 3 no audiences of overrides; all are still read. A later format gets another number; a program that does not know it says so and starts as
  * if there were no file.
  */
 #include "snapshot/file.h"
@@ -34,7 +34,7 @@
 
 #define MAGIC "SERINSNP"
 #define MAGIC_SIZE (sizeof(MAGIC) - 1)
-#define FORMAT 3
+#define FORMAT 4
 #define FORMAT_OLDEST 1
 #define PIECE (128 * 1024)
 #define TEXT_MIN 5                           /* bytes of an empty text */
@@ -173,6 +173,7 @@ static void put_override(struct writer *writer, const struct snapshot_override *
     const char *key = override->keys;
     for (uint32_t i = 0; i < override->key_count; i++, key += strlen(key) + 1)
         put_text(writer, slice_of(key));
+    put_text(writer, override->audience_text);
 }
 
 /* Whether an entry of the same agent in an environment before this one has brought that version. */
@@ -573,6 +574,7 @@ static int take_overrides(struct reader *reader, struct snapshot_entry_spec *spe
         overrides[i].version = take_number(reader, 1, NUMBER_MAX);
         overrides[i].keys = take_override_keys(reader);
         if (!overrides[i].keys) return err_no_memory(reader->err);
+        overrides[i].audience = reader->format < 4 ? NULL : take_audience(reader);
         in_order(reader, &last, overrides[i].name);
     }
     spec->overrides = overrides;

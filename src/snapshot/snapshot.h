@@ -42,15 +42,18 @@ struct snapshot_head {
     struct slice text, etag;
 };
 
-/* An override that names users exactly. */
+/* An override: of users that it names exactly, or of those to whom a rule applies. */
 struct snapshot_override {
     struct slice name;
     const struct snapshot_version *version;
     uint32_t key_count;
     const char
         *keys; /* key_count texts one after the other, each with its NUL, sorted; found by snapshot_entry_override() */
+    const struct logic_rule *audience; /* with `audience_text`; a text without a rule is nobody */
+    struct slice audience_text;        /* canonical JSON; empty: it names its users */
     struct snapshot_head head;
 };
+#define OVERRIDE_AUDIENCES_MAX 64 /* of one agent in one environment */
 
 /* The open rollout of an entry: running, paused or held. What choosing an arm needs stands first. */
 struct snapshot_rollout {
@@ -106,6 +109,7 @@ struct snapshot_entry {
     struct slice agent, environment;           /* parts of one text, see snapshot_entry_salt() */
     struct snapshot_head head;                 /* of decisions by the ref for those whom no rollout counts */
     uint32_t override_count, era_count;
+    uint32_t audience_count; /* overrides that have a rule */
     enum session_policy sessions;
     bool held;
     struct deployment deployment; /* the move behind the ref; strings owned by the entry */
@@ -167,7 +171,8 @@ int snapshot_each(const struct snapshot *snapshot, const char *environment,
                   int (*each)(void *ctx, const struct snapshot_entry *entry), void *ctx) MUST_CHECK;
 
 /* Appends the entry as readers of the snapshot and the stream see it: {agent, environment, version, config_hash, content_hash,
- * deployment: {id, kind, version, previous?, reason, by, at}, held, overrides: [{name, version, keys}],
+ * deployment: {id, kind, version, previous?, reason, by, at}, held, overrides: [{name, version, keys}
+ * or {name, version, audience}],
  * rollout?: {id, state, candidate, share, salt, audience?}, sessions: {policy, eras: [{from, version, candidate?, share?, salt?, audience?, released?: [version]}]},
  * panic?: {version or disabled, whole_environment, reason, by, at}, config, versions: {"<n>": {config_hash, config}}}, where `versions` are all that somebody may
  * get and are not the entry's own. Shares are in thousandths of a percent, `from` in microseconds since 1970. */
@@ -185,6 +190,7 @@ struct snapshot_override_spec {
     const char *name;
     int64_t version;
     const char *const *keys; /* NULL-terminated, sorted, unique */
+    const char *audience;    /* canonical JSON; NULL: it names its users */
 };
 struct snapshot_era_spec {
     struct era era;

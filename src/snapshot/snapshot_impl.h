@@ -257,7 +257,7 @@ struct entry *entry_unref(struct entry *entry);
 DEFINE_CLEANUP(struct entry *, entry_unref)
 
 /* An entry in the making: its texts, in the order in which they are handed out again, and the compiled audiences. */
-#define RULES_MAX (SESSION_ERAS_MAX + 1)
+#define RULES_MAX (SESSION_ERAS_MAX + 1 + OVERRIDE_AUDIENCES_MAX)
 struct making {
     const struct snapshot_entry_spec *spec;
     const struct snapshot_version *const *versions;
@@ -277,7 +277,9 @@ struct head_words {
     const char *tag; /* what the ETag has behind version and rollout */
 };
 void making_add_head(struct making *making, const struct head_words *words);
-void making_add_text(struct making *making, const char *text);
+void making_add_text(struct making *making, const char *text); /* NULL as "" */
+/* What this text was compiled to; NULL: it is NULL, empty, or one too many. */
+const struct logic_rule *making_rule(const struct making *making, const char *text);
 struct slice next_text(const char **at);
 struct snapshot_head next_head(const char **at);
 

@@ -89,7 +89,8 @@ static void random_override(uint64_t *random, size_t place, struct test_override
     static const char *const names[TEST_OVERRIDES_MAX] = {"o-a", "o-b", "o-c", "o-d", "o-e", "o-f", "o-g", "o-h"};
     *override = (struct test_override){.name = names[place], .version = 1 + (int64_t)below(random, 5)};
     size_t count = 0;
-    for (size_t k = 0; k < KEYS && count < TEST_KEYS_MAX; k++)
+    if (below(random, 3) == 0) override->audience = below(random, 2) ? "{\"var\":\"a\"}" : "{\"!\":{\"var\":\"b\"}}";
+    for (size_t k = 0; !override->audience && k < KEYS && count < TEST_KEYS_MAX; k++)
         if (below(random, 6) == 0) override->keys[count++] = key_names[k];
 }
 

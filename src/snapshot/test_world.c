@@ -125,7 +125,7 @@ void test_spec_init(struct test_spec *spec, const struct test_entry *entry, enum
     spec->spec.override_count = overrides_of(entry);
     for (size_t i = 0; i < spec->spec.override_count; i++)
         spec->overrides[i] = (struct snapshot_override_spec){entry->overrides[i].name, entry->overrides[i].version,
-                                                             entry->overrides[i].keys};
+                                                             entry->overrides[i].keys, entry->overrides[i].audience};
     add_versions(spec, entry, given);
 }
 
@@ -200,8 +200,12 @@ static void write_overrides(const struct test_entry *entry, struct str *out) {
     str_add_text(out, "\"overrides\":[");
     for (size_t i = 0; i < overrides_of(entry); i++) {
         const struct test_override *override = entry->overrides + i;
-        str_printf(out, "%s{\"name\":\"%s\",\"version\":%" PRId64 ",\"keys\":[", i ? "," : "", override->name,
-                   override->version);
+        str_printf(out, "%s{\"name\":\"%s\",\"version\":%" PRId64 ",", i ? "," : "", override->name, override->version);
+        if (override->audience) {
+            str_printf(out, "\"audience\":%s}", override->audience);
+            continue;
+        }
+        str_add_text(out, "\"keys\":[");
         for (size_t k = 0; k < keys_of(override); k++) {
             if (k) str_add_char(out, ',');
             str_add_json(out, override->keys[k], strlen(override->keys[k]));

@@ -16,6 +16,7 @@ struct test_override {
     const char *name;
     int64_t version;
     const char *keys[TEST_KEYS_MAX + 1]; /* NULL-terminated */
+    const char *audience;                /* NULL: it names its users */
 };
 
 /* What one environment serves for one agent. Left out: reason "because", by "key-1", id "move-<seq>". */

@@ -2,7 +2,7 @@
 /* Overrides: a log of setting and removing, and those in force, now or as of an earlier seq. */
 #include "store/store_impl.h"
 
-#define OVERRIDE_COLUMNS "agent, environment, name, keys, version, reason, created_by, created_at, seq"
+#define OVERRIDE_COLUMNS "agent, environment, name, keys, audience, version, reason, created_by, created_at, seq"
 
 static int read_override(struct db_stmt *stmt, struct arena *arena, void *ret, struct err *err) {
     struct row row = ROW_INIT(stmt, arena);
@@ -11,6 +11,7 @@ static int read_override(struct db_stmt *stmt, struct arena *arena, void *ret, s
     override.environment = row_text(&row);
     override.name = row_text(&row);
     override.keys = row_text(&row);
+    override.audience = row_text(&row);
     override.version = row_int(&row);
     override.reason = row_text(&row);
     override.created_by = row_text(&row);
@@ -40,7 +41,8 @@ int store_overrides(struct store_tx *tx, const char *agent, const char *environm
     static const char now[] =
         "SELECT " OVERRIDE_COLUMNS " FROM overrides_now WHERE agent = $1 AND environment = $2 ORDER BY name";
     static const char then[] =
-        "SELECT o.agent, o.environment, o.name, o.keys, o.version, o.reason, o.created_by, o.created_at, o.seq FROM "
+        "SELECT o.agent, o.environment, o.name, o.keys, o.audience, o.version, o.reason, o.created_by, o.created_at, "
+        "o.seq FROM "
         "(SELECT name, max(seq) AS seq FROM override_log WHERE agent = $1 AND environment = $2 AND seq <= $3 "
         "GROUP BY name) n JOIN override_log o "
         "ON o.agent = $1 AND o.environment = $2 AND o.name = n.name AND o.seq = n.seq "
@@ -60,26 +62,29 @@ int store_overrides(struct store_tx *tx, const char *agent, const char *environm
 }
 
 static int log_override(struct store_tx *tx, const struct override *override, bool removed, struct err *err) {
-    return tx_write(
-        tx, "INSERT INTO override_log (" OVERRIDE_COLUMNS ", removed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        PARAMS(P_TEXT(override->agent), P_TEXT(override->environment), P_TEXT(override->name), P_TEXT(override->keys),
-               P_INT(override->version), P_TEXT(override->reason), P_TEXT(override->created_by),
-               P_INT(override->created_at), P_INT(override->seq), P_INT(removed)),
-        err);
+    return tx_write(tx,
+                    "INSERT INTO override_log (" OVERRIDE_COLUMNS
+                    ", removed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                    PARAMS(P_TEXT(override->agent), P_TEXT(override->environment), P_TEXT(override->name),
+                           P_TEXT(override->keys), P_TEXT(override->audience), P_INT(override->version),
+                           P_TEXT(override->reason), P_TEXT(override->created_by), P_INT(override->created_at),
+                           P_INT(override->seq), P_INT(removed)),
+                    err);
 }
 
 int store_override_put(struct store_tx *tx, const struct override *override, struct err *err) {
     int r = log_override(tx, override, false, err);
     if (r < 0) return r;
-    return tx_write(tx,
-                    "INSERT INTO overrides_now (" OVERRIDE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
-                    "ON CONFLICT (agent, environment, name) DO UPDATE SET keys = excluded.keys, "
-                    "version = excluded.version, reason = excluded.reason, created_by = excluded.created_by, "
-                    "created_at = excluded.created_at, seq = excluded.seq",
-                    PARAMS(P_TEXT(override->agent), P_TEXT(override->environment), P_TEXT(override->name),
-                           P_TEXT(override->keys), P_INT(override->version), P_TEXT(override->reason),
-                           P_TEXT(override->created_by), P_INT(override->created_at), P_INT(override->seq)),
-                    err);
+    return tx_write(
+        tx,
+        "INSERT INTO overrides_now (" OVERRIDE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+        "ON CONFLICT (agent, environment, name) DO UPDATE SET keys = excluded.keys, audience = excluded.audience, "
+        "version = excluded.version, reason = excluded.reason, created_by = excluded.created_by, "
+        "created_at = excluded.created_at, seq = excluded.seq",
+        PARAMS(P_TEXT(override->agent), P_TEXT(override->environment), P_TEXT(override->name), P_TEXT(override->keys),
+               P_TEXT(override->audience), P_INT(override->version), P_TEXT(override->reason),
+               P_TEXT(override->created_by), P_INT(override->created_at), P_INT(override->seq)),
+        err);
 }
 
 int store_override_remove(struct store_tx *tx, const struct override *override, struct err *err) {
@@ -89,6 +94,7 @@ int store_override_remove(struct store_tx *tx, const struct override *override, 
                      PARAMS(P_TEXT(override->agent), P_TEXT(override->environment), P_TEXT(override->name)), err);
     if (r <= 0) return r < 0 ? r : STORE_NONE;
     last.keys = "[]";
+    last.audience = NULL;
     last.version = 0;
     return log_override(tx, &last, true, err);
 }

@@ -39,9 +39,9 @@
     "JOIN hold_log h ON h.agent = r.agent AND h.environment = r.environment AND h.seq = r.seq WHERE h.held = 1"
 
 #define OVERRIDES_NOW "overrides_now"
-#define OVERRIDES_NOW_COLUMNS "agent, environment, name, keys, version, reason, created_by, created_at, seq"
+#define OVERRIDES_NOW_COLUMNS "agent, environment, name, keys, audience, version, reason, created_by, created_at, seq"
 #define OVERRIDES_NOW_TRUTH \
-    "SELECT o.agent, o.environment, o.name, o.keys, o.version, o.reason, o.created_by, o.created_at, o.seq " \
+    "SELECT o.agent, o.environment, o.name, o.keys, o.audience, o.version, o.reason, o.created_by, o.created_at, o.seq " \
     "FROM (SELECT agent, environment, name, max(seq) AS seq FROM override_log GROUP BY agent, environment, name) r " \
     "JOIN override_log o ON o.agent = r.agent AND o.environment = r.environment AND o.name = r.name AND o.seq = r.seq " \
     "WHERE o.removed = 0"
@@ -144,9 +144,7 @@ static const struct derived_table derived_tables[] = {
     {"SELECT name, description, is_protected, created_by, created_at, seq FROM environments_now ORDER BY name", 6},
     {"SELECT environment, agent, version, seq FROM refs_now ORDER BY environment, agent", 4},
     {"SELECT environment, agent, reason, created_by, created_at, seq FROM holds_now ORDER BY environment, agent", 6},
-    {"SELECT agent, environment, name, keys, version, reason, created_by, created_at, seq FROM overrides_now "
-     "ORDER BY agent, environment, name",
-     9},
+    {"SELECT " OVERRIDES_NOW_COLUMNS " FROM overrides_now ORDER BY agent, environment, name", 10},
     {"SELECT " ROLLOUTS_NOW_COLUMNS " FROM rollouts_now ORDER BY id", 11},
     {"SELECT " PANICS_NOW_COLUMNS " FROM panics_now ORDER BY environment, agent", 7},
     {"SELECT " TEMPLATES_NOW_COLUMNS " FROM rollout_templates_now ORDER BY name", 6},

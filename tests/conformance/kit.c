@@ -233,11 +233,12 @@ static int override_fn(void *arg, struct store_tx *tx, struct err *err) {
 }
 
 static int write_override(struct kit *kit, const char *agent, const char *environment, const char *name,
-                          int64_t version, bool removed) {
+                          int64_t version, const char *audience, bool removed) {
     struct override_job job = {{.agent = agent,
                                 .environment = environment,
                                 .name = name,
-                                .keys = "[\"user-1\",\"user-2\"]",
+                                .keys = audience ? "[]" : "[\"user-1\",\"user-2\"]",
+                                .audience = audience,
                                 .version = version,
                                 .reason = "try it",
                                 .created_by = "key-1"},
@@ -246,11 +247,16 @@ static int write_override(struct kit *kit, const char *agent, const char *enviro
 }
 
 int kit_override(struct kit *kit, const char *agent, const char *environment, const char *name, int64_t version) {
-    return write_override(kit, agent, environment, name, version, false);
+    return write_override(kit, agent, environment, name, version, NULL, false);
+}
+
+int kit_override_for(struct kit *kit, const char *agent, const char *environment, const char *name, int64_t version,
+                     const char *audience) {
+    return write_override(kit, agent, environment, name, version, audience, false);
 }
 
 int kit_override_remove(struct kit *kit, const char *agent, const char *environment, const char *name) {
-    return write_override(kit, agent, environment, name, 0, true);
+    return write_override(kit, agent, environment, name, 0, NULL, true);
 }
 
 static int key_fn(void *arg, struct store_tx *tx, struct err *err) {

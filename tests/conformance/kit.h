@@ -66,6 +66,8 @@ int kit_push(struct kit *kit, const char *agent, const char *text);
 int kit_deploy(struct kit *kit, const char *agent, const char *environment, int64_t version, int64_t previous);
 int kit_hold(struct kit *kit, const char *agent, const char *environment, bool held);
 int kit_override(struct kit *kit, const char *agent, const char *environment, const char *name, int64_t version);
+int kit_override_for(struct kit *kit, const char *agent, const char *environment, const char *name, int64_t version,
+                     const char *audience);
 int kit_override_remove(struct kit *kit, const char *agent, const char *environment, const char *name);
 int kit_key(struct kit *kit, const char *id, enum role role);
 int kit_key_revoke(struct kit *kit, const char *id);

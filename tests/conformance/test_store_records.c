@@ -457,9 +457,17 @@ static int check_overrides(void *arg, struct store_tx *tx, struct err *err) {
     struct kit *kit = arg;
     struct override override, *overrides;
 
-    assert_int_equal(overrides_at(kit, tx, 0, &overrides), 1);
-    assert_string_equal(overrides[0].name, "vip");
-    assert_int_equal(overrides[0].version, 1);
+    assert_int_equal(overrides_at(kit, tx, 0, &overrides), 2);
+    assert_string_equal(overrides[0].audience, "{\"var\":\"staff\"}");
+    assert_string_equal(overrides[0].keys, "[]");
+    assert_string_equal(overrides[1].name, "vip");
+    assert_null(overrides[1].audience);
+    assert_int_equal(overrides[1].version, 1);
+    assert_int_equal(overrides_at(kit, tx, 12, &overrides), 2);
+    assert_string_equal(overrides[0].name, "us");
+    assert_null(overrides[0].audience);
+    assert_int_equal(overrides_at(kit, tx, 13, &overrides), 2);
+    assert_string_equal(overrides[0].audience, "{\"var\":\"staff\"}");
     assert_int_equal(overrides_at(kit, tx, 7, &overrides), 0);
     assert_int_equal(overrides_at(kit, tx, 8, &overrides), 1);
     assert_int_equal(overrides_at(kit, tx, 9, &overrides), 2);
@@ -485,6 +493,8 @@ static void overrides_are_known_now_and_then(void **state) {
     kit_ok(kit, kit_override(kit, "support", "production", "vip", 1));         /* 10 */
     kit_ok(kit, kit_override_remove(kit, "support", "production", "testers")); /* 11 */
     assert_int_equal(kit_override_remove(kit, "support", "production", "testers"), STORE_NONE);
+    kit_ok(kit, kit_override(kit, "support", "production", "us", 2));                                /* 12 */
+    kit_ok(kit, kit_override_for(kit, "support", "production", "us", 2, "{\"var\":\"staff\"}")); /* 13 */
     kit_read(kit, check_overrides, kit);
 }
 

@@ -275,6 +275,38 @@ def test_overrides_stay_when_the_ref_moves(admin, world):
     assert [world.version_of(agent, user) for user in ("ann", "bob")] == [1, 3]
 
 
+def test_overrides_choose_by_a_rule_now_and_then(admin, world):
+    agent = world.served(1, 2)
+
+    def decide(**context):
+        return admin.op("resolve", agent=agent, environment=HERE, context=context, explain=True)
+
+    rule = {"and": [{"==": [{"var": "company.name"}, "us"]}, {"!": {"var": "guest"}}]}
+    admin.op("override_put", agent=agent, override="all-of-us", environment=HERE, version=1, audience=rule, reason="try")
+    then = admin.op("whoami")["position"]
+    override(admin, agent, "named", 2, "ann")
+    us = {"company": {"name": "us"}}
+    assert [decide(**context)["version"] for context in (us, {**us, "guest": True}, {}, {"targetingKey": "bob", **us}, {"targetingKey": "ann", **us})] == [1, 2, 2, 1, 2]
+    rules = decide(targetingKey="bob", **us)["explain"]["rules"]
+    assert [(told["name"], told["matched"]) for told in rules] == [("named", False), ("all-of-us", True)] and rules[1]["audience"] == rule
+    query = admin.send("GET", f"/v1/resolve/{agent}?environment={HERE}&attr.company.name=us").json
+    assert (query["version"], query["override"]) == (1, "all-of-us")
+    entry = admin.op("snapshot", environment=HERE)["agents"][agent]
+    assert entry["overrides"] == [{"name": "all-of-us", "version": 1, "audience": rule}, {"name": "named", "version": 2, "keys": ["ann"]}]
+    admin.op("override_delete", agent=agent, override="all-of-us", environment=HERE)
+    assert decide(**us)["version"] == 2
+    assert admin.op("resolve", agent=agent, environment=HERE, context=us, at=then)["version"] == 1
+
+
+def test_an_override_says_whom_it_is_for(admin, world):
+    agent, head = world.served(1, 2), None
+    head = admin.head()
+    for more in ({}, {"keys": ["ann"], "audience": {"var": "staff"}}, {"audience": {"nope": 1}}, {"audience": [1]}, {"audience": {"var": "x", "!": 1}}):
+        answer = admin.call("override_put", agent=agent, override="staff", environment=HERE, version=1, reason="try", **more)
+        assert answer.status in (400, 422) and any(at in answer.body.decode() for at in ("/keys", "/audience")), answer.body
+    assert admin.head() == head
+
+
 def test_an_override_needs_a_deployment(admin, world):
     agent, head = world.agent(1), None
     head = admin.head()

@@ -31,6 +31,7 @@ def everything(world, agents):
 def make_story(world):
     for name in operations("CHANGE"):
         world.admin.op(name, **world.recipe(name))
+    world.admin.op("override_put", agent=world.served(1, 2), override="us", environment="staging", version=1, audience={"var": "us"}, reason="try")
     return [agent["name"] for agent in world.admin.op("agent_list", limit=1000)["agents"]]
 
 

@@ -168,12 +168,20 @@ def without_session(entry, context):
     return entry["version"], "stable", True
 
 
+def override_for(overrides, context):
+    """Who is named comes before any rule."""
+    key = context.get("targetingKey")
+    named = (o for o in overrides if key and key in o.get("keys", []))
+    ruled = (o for o in overrides if "audience" in o and is_of(o, context))
+    return next(named, None) or next(ruled, None)
+
+
 def resolve(entry, context):
     key, rollout = context.get("targetingKey"), entry.get("rollout")
     salt = rollout["salt"] if rollout else f"{entry['agent']}/{entry['environment']}"
     answer = {"arm": "stable"}
     panic = entry.get("panic")
-    named = next((o for o in entry["overrides"] if key and key in o["keys"]), None)
+    named = override_for(entry["overrides"], context)
     counted = False
     if panic:
         answer |= {"version": panic.get("version", 0), "reason": "PANIC"}

@@ -1,0 +1,1 @@
+ALTER TABLE overrides_now ADD COLUMN audience TEXT;
