@@ -493,7 +493,7 @@ static void overrides_are_known_now_and_then(void **state) {
     kit_ok(kit, kit_override(kit, "support", "production", "vip", 1));         /* 10 */
     kit_ok(kit, kit_override_remove(kit, "support", "production", "testers")); /* 11 */
     assert_int_equal(kit_override_remove(kit, "support", "production", "testers"), STORE_NONE);
-    kit_ok(kit, kit_override(kit, "support", "production", "us", 2));                                /* 12 */
+    kit_ok(kit, kit_override(kit, "support", "production", "us", 2));                            /* 12 */
     kit_ok(kit, kit_override_for(kit, "support", "production", "us", 2, "{\"var\":\"staff\"}")); /* 13 */
     kit_read(kit, check_overrides, kit);
 }
