@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What buckets are for, over many users: shares within chance, ramps in which nobody leaves, and agents that choose independently of one another. The seed is
+ * What buckets are for, over many users: shares within chance, ramps in which nobody leaves, and agents, and flags beside rollouts, that choose independently of one another. The seed is
  * printed; TEST_SEED repeats a run. Bounds are at 5 standard deviations, and for sums of chi-squares at about one run in a million.
  */
 #include "base/json.h"
+#include "flags/flags.h"
 #include "resolve/resolve.h"
 #include "snapshot/test_world.h"
 
@@ -22,6 +23,7 @@
 #define USERS 1000000
 #endif
 #define SALTS 100
+#define FLAGS 20
 #define STEPS 5
 
 static const int32_t shares[STEPS] = {1000, 5000, 25000, 50000, SHARE_ALL};
@@ -101,6 +103,57 @@ static void test_shares_and_independence(void **state) {
     assert_true(sum > 45 && sum < 190); /* of 100 degrees of freedom: 100 ± 14.1 */
 }
 
+/* `{"fractional": [["on", 20], ["off", 80]]}` under a key of its own. */
+static struct flag *fifth(size_t number, uint64_t seed) {
+    char key[40];
+    struct faults faults = FAULTS_INIT;
+    struct flag *flag = NULL;
+    snprintf(key, sizeof(key), "flag-%" PRIu64 "-%zu", seed % 100000, number);
+    json_t *definition = json_pack("{s:s, s:{s:b, s:b}, s:{s:[[s, i], [s, i]]}}", "state", "ENABLED", "variants", "off",
+                                   0, "on", 1, "targeting", "fractional", "on", 20, "off", 80);
+    const struct flag_source source = {.key = key, .definition = definition, .at = "", .bindings_at = ""};
+    assert_int_equal(flag_new(&source, &flag, &faults, NULL), 0);
+    assert_non_null(flag->split);
+    json_decref(definition);
+    faults_deinit(&faults);
+    return flag;
+}
+
+/* Who is in a flag's fifth says nothing of who is on the candidate, whatever the salt: here a flag for each of some rollouts. */
+static void test_flags_and_rollouts_are_independent(void **state) {
+    static struct murmur salts[FLAGS];
+    static struct counts counts[FLAGS];
+    struct flag *flags[FLAGS];
+    uint64_t random = first_seed(), seed = test_random(&random);
+    double sum = 0;
+    for (size_t i = 0; i < FLAGS; i++) {
+        salts[i] = salted(&random);
+        flags[i] = fifth(i, seed);
+    }
+    for (uint64_t user = 0; user < USERS; user++) {
+        char text[24];
+        struct slice key = {text, (size_t)snprintf(text, sizeof(text), "u%" PRIu64, seed % 1000000007 + user)};
+        for (size_t i = 0; i < FLAGS; i++) {
+            struct flag_result result;
+            flag_evaluate_split(flags[i]->split, key, &result);
+            bool one = slice_equal_text(flags[i]->variants[result.variant].name, "on"),
+                 other = bucket_of(salts[i], key) < BUCKETS / 2;
+            counts[i].both += one && other;
+            counts[i].one += one;
+            counts[i].other += other;
+        }
+    }
+    for (size_t i = 0; i < FLAGS; i++) {
+        assert_share(counts[i].one, SHARE_ALL / 5);
+        double pair = chi_square(counts + i);
+        if (pair > 25) fail_msg("flag and rollout %zu: chi-square %.1f", i, pair);
+        sum += pair;
+        flag_unref(flags[i]);
+    }
+    print_message("chi-square of %d flags, each with a rollout: %.1f\n", FLAGS, sum);
+    assert_true(sum < 68); /* of 20 degrees of freedom */
+}
+
 /* Through the resolver: up a ramp nobody leaves, down it who came last goes first, and a pause or a restart with the same salt moves nobody. */
 static void test_ramp(void **state) {
     enum { RAMP = 40, PEOPLE = 2000 };
@@ -139,6 +192,7 @@ static void test_ramp(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shares_and_independence),
+        cmocka_unit_test(test_flags_and_rollouts_are_independent),
         cmocka_unit_test(test_ramp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

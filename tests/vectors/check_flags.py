@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks spec/vectors/flags.json against the rules of the targeting language, with code of its own.
 
-`hashes` are texts with their MurmurHash3; `rules` have a context and what evaluating gives, with the flag's key and the time where $flagd is; `refused` have the places of their faults. The C
+`hashes` are texts with their MurmurHash3; `rules` have a context and what evaluating gives, with the flag's key and the time where $flagd is; `refused` have the places of their faults; `flags` are evaluated whole. The C
 test and the SDKs' tests read the same file; this program shares no code with them. It knows as much of JsonLogic as the cases use, and all of flagd's operators.
 
 usage: check_flags.py FOLDER              check the file
@@ -144,6 +144,7 @@ def truth(value):
 class Evaluation:
     def __init__(self, evaluators):
         self.evaluators = evaluators
+        self.key_missing = False
 
     def of(self, rule, data):
         if isinstance(rule, list):
@@ -191,6 +192,7 @@ class Evaluation:
         if by is None:
             flag, key = look(data, "$flagd.flagKey"), look(data, "targetingKey")
             if not isinstance(key, str) or not key:
+                self.key_missing = True
                 return None
             by = (flag if isinstance(flag, str) else "") + key
         if not isinstance(by, str):
@@ -323,6 +325,28 @@ def data_of(case):
     return data
 
 
+def flag_answer(flag, context, evaluators):
+    """What an evaluation says of a flag: {reason, error?, variant?, value?}."""
+
+    def chosen(reason, variant):
+        return {"reason": reason} | ({"variant": variant, "value": flag["variants"][variant]} if variant is not None else {})
+
+    default, targeting = flag.get("defaultVariant"), flag.get("targeting")
+    if flag["state"] == "DISABLED":
+        return {"reason": "DISABLED"}
+    if not targeting:
+        return chosen("STATIC" if default is not None else "DEFAULT", default)
+    evaluation = Evaluation(evaluators)
+    result = evaluation.of(targeting, data_of({"context": context, "flag": "web_search", "timestamp": 1790000000}))
+    if result is None and default is None and evaluation.key_missing:
+        return {"reason": "ERROR", "error": "TARGETING_KEY_MISSING"}
+    if result is None:
+        return chosen("DEFAULT", default)
+    if isinstance(result, (list, dict)) or text(result) not in flag["variants"]:
+        return {"reason": "ERROR", "error": "GENERAL"}
+    return chosen("TARGETING_MATCH", text(result))
+
+
 def alike(a, b):
     """Equal, with true and 1 told apart."""
     return json.dumps(normal(a)) == json.dumps(normal(b))
@@ -347,19 +371,27 @@ def faults_of(document):
         got = sorted(set(places(case["rule"], "", {**document["evaluators"], **case.get("evaluators", {})})))
         if got != sorted(case["at"]):
             yield f"{case['rule']}: {case['at']}, and the rules say {got}"
+    for case in document["flags"]:
+        got = flag_answer(case["definition"], case["context"], document["evaluators"])
+        if json.dumps(got, sort_keys=True) != json.dumps({key: case[key] for key in case if key not in ("definition", "context")}, sort_keys=True):
+            yield f"{case}, and the rules say {got}"
 
 
 def spoilt(value):
     if isinstance(value, bool) or value is None:
         return not value
+    if isinstance(value, dict):
+        return {**value, "x": 1}
     return value + 1 if is_number(value) else value + (["x"] if isinstance(value, list) else "x")
 
 
 def self_test(document):
     missed = total = 0
-    for part, key in ("hashes", "hash"), ("rules", "result"), ("refused", "at"):
+    for part, key in ("hashes", "hash"), ("rules", "result"), ("refused", "at"), ("flags", "reason"), ("flags", "variant"), ("flags", "value"), ("flags", "error"):
         for case in document[part]:
-            one = {"evaluators": document["evaluators"], "hashes": [], "rules": [], "refused": [], part: [copy.deepcopy(case)]}
+            if key not in case:
+                continue
+            one = {"evaluators": document["evaluators"], "hashes": [], "rules": [], "refused": [], "flags": [], part: [copy.deepcopy(case)]}
             one[part][0][key] = spoilt(case[key])
             total += 1
             missed += len(list(faults_of(one))) != 1
@@ -374,7 +406,7 @@ def main(arguments):
     faults = list(faults_of(document))
     for fault in faults:
         print(fault)
-    print(f"{sum(len(document[part]) for part in ('hashes', 'rules', 'refused'))} cases, {len(faults)} faults")
+    print(f"{sum(len(document[part]) for part in ('hashes', 'rules', 'refused', 'flags'))} cases, {len(faults)} faults")
     return 1 if faults else 0
 
 
