@@ -45,7 +45,7 @@ static int find_moment(struct store_tx *tx, const char *param, const char *text,
     int64_t at;
     if (clock_from_text(text, &at)) return store_position_at(tx, at, ret, err);
     if (!position_from_text(text, ret)) return not_a_moment(param, text, err);
-    int r = store_position_known(tx, *ret, err);
+    int r = store_position_known(tx, *ret, NULL, err);
     if (r != STORE_NONE) return r;
     r = err_set(err, ERR_POSITION_UNKNOWN, "this store's history has no position %s", text);
     err_at(err, "%s", param);

@@ -23,18 +23,24 @@ static int before_history(const struct past_run *run, struct err *err) {
     return r;
 }
 
-/* The moment as a position of this history. */
+/* A session that had not begun then is none, and rules that read the time read that of the moment. */
+static void set_time(struct past_run *run, int64_t at) {
+    if (run->question.session_started_at > at) run->question.session_started_at = 0;
+    run->question.now = at / 1000000;
+}
+
+/* The moment as a position of this history; a position's time is that of its change. */
 static int find_position(struct past_run *run, struct store_tx *tx, struct err *err) {
     int64_t at;
     if (clock_from_text(run->past->moment, &at)) {
-        if (run->question.session_started_at > at) run->question.session_started_at = 0; /* it had not begun */
-        run->question.now = at / 1000000;
+        set_time(run, at);
         int r = store_position_at(tx, at, &run->position, err);
         return r == STORE_NONE ? before_history(run, err) : r;
     }
     if (!position_from_text(run->past->moment, &run->position))
         return err_set(err, ERR_BAD_REQUEST, "`at` must be a time (RFC 3339) or a position (epoch.seq)");
-    int r = store_position_known(tx, run->position, err);
+    int r = store_position_known(tx, run->position, &at, err);
+    if (r == 0) set_time(run, at);
     if (r != STORE_NONE) return r;
     r = err_set(err, ERR_POSITION_UNKNOWN, "this store's history has no position %s", run->past->moment);
     err_at(err, "at");

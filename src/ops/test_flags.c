@@ -154,6 +154,41 @@ static void test_what_may_not_be_meant_is_told(void **state) {
     assert_string_equal(text("/warnings/0/at"), "/bindings/b/1");
 }
 
+static bool was_on(const char *moment) {
+    struct arena arena = ARENA_INIT;
+    struct str out = STR_INIT;
+    json_t *answer;
+    const struct ops_past past = {.question = {SLICE_LIT("support"), SLICE_LIT("staging"), SLICE_LIT("u")},
+                                  .moment = moment};
+    assert_int_equal(ops_resolve_past(&world.ops, &past, &arena, &out, &world.err), 0);
+    assert_int_equal(json_parse(out.data, out.len, JSON_DEPTH_MAX, &answer, NULL), 0);
+    bool on = json_is_true(json_at(answer, "/flags/web_search"));
+    json_decref(answer);
+    str_deinit(&out);
+    arena_deinit(&arena);
+    return on;
+}
+
+/* A rule that reads the time reads that of the moment, which for a position is when it was reached. */
+static void test_the_time_of_the_past(void **state) {
+    char params[400], moment[CLOCK_TEXT_SIZE], position[POSITION_TEXT_SIZE];
+    int64_t now = clock_wall(&world.clock);
+    snprintf(params, sizeof(params),
+             PUT(ON_OFF ",'defaultVariant':'off','targeting':{'if':[{'<':[{'var':'$flagd.timestamp'},%lld]},'on']}",
+                 ",'bindings':[{'agent':'*','tool':'mail'}]"),
+             (long long)(now / 1000000 + 1800));
+    world_do(&world, "flag_put", params);
+    snprintf(position, sizeof(position), "%s", text("/position"));
+    clock_text(clock_wall(&world.clock), moment);
+    clock_fake_advance(&world.clock, INT64_C(3600) * 1000000);
+    assert_true(was_on(position) && was_on(moment));
+    world_do(&world, "flag_put", PUT(ON_OFF ",'defaultVariant':'off'", ""));
+    world_do(&world, "flag_put", params);
+    snprintf(position, sizeof(position), "%s", text("/position"));
+    clock_text(clock_wall(&world.clock), moment);
+    assert_false(was_on(position) || was_on(moment));
+}
+
 static void test_history_and_the_past(void **state) {
     world_do(&world, "flag_put", OFF);
     int64_t first = world_seq(&world);
@@ -371,6 +406,7 @@ int main(void) {
         TEST(test_on_and_off),
         TEST(test_what_is_wrong_is_told_at_once_and_changes_nothing),
         TEST(test_what_may_not_be_meant_is_told),
+        TEST(test_the_time_of_the_past),
         TEST(test_history_and_the_past),
         TEST(test_what_differs),
         TEST(test_protected_environments_need_a_releaser),

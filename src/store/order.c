@@ -106,7 +106,7 @@ static int read_span(struct db_stmt *stmt, struct arena *arena, void *ret, struc
     return 0;
 }
 
-int store_position_known(struct store_tx *tx, struct position position, struct err *err) {
+int store_position_known(struct store_tx *tx, struct position position, int64_t *ret_at, struct err *err) {
     _cleanup_(db_resetp) struct db_stmt *stmt = NULL;
     struct epoch_span span;
     struct position head;
@@ -123,7 +123,12 @@ int store_position_known(struct store_tx *tx, struct position position, struct e
     r = tx_one(tx, stmt, read_span, NULL, &span, err);
     if (r != 0) return r;
     bool known = position.seq >= span.first && position.seq <= head.seq && (!span.next || position.seq < span.next);
-    return known ? 0 : STORE_NONE;
+    if (!known) return STORE_NONE;
+    if (!ret_at) return 0;
+    struct change change = {.at = 0};
+    r = change_before(tx, position.seq, &change, err);
+    *ret_at = change.at;
+    return r < 0 ? r : 0;
 }
 
 struct new_epoch {

@@ -69,8 +69,9 @@ int store_advance(struct store_tx *tx, struct position *ret_position, int64_t *r
 int store_head(struct store_tx *tx, struct position *ret_position, int64_t *ret_at, struct err *err) MUST_CHECK;
 /* The newest position whose commit time is at or before `at`. STORE_NONE before the first change. */
 int store_position_at(struct store_tx *tx, int64_t at, struct position *ret, struct err *err) MUST_CHECK;
-/* 0 when this history went through that position; STORE_NONE otherwise (another epoch's lost tail, or the future). */
-int store_position_known(struct store_tx *tx, struct position position, struct err *err) MUST_CHECK;
+/* 0 when this history went through that position; STORE_NONE otherwise (another epoch's lost tail, or the future). *ret_at (NULL: not asked): the commit time
+ * of the newest change up to it, 0 before the first. */
+int store_position_known(struct store_tx *tx, struct position position, int64_t *ret_at, struct err *err) MUST_CHECK;
 /* Begins a new epoch at the head (after a restore), later than the store's own and than `after`: a change of its own, by "system", operation
  * "epoch_begin". */
 int store_epoch_begin(struct store *store, int64_t after, const char *reason, struct err *err) MUST_CHECK;

@@ -99,13 +99,14 @@ static void a_moment_has_a_position(void **state) {
 
 struct known_query {
     struct position position;
+    int64_t at;
     int result;
 };
 
 static int known_fn(void *arg, struct store_tx *tx, struct err *err) {
     struct known_query *query = arg;
 
-    query->result = store_position_known(tx, query->position, err);
+    query->result = store_position_known(tx, query->position, &query->at, err);
     return 0;
 }
 
@@ -114,6 +115,28 @@ static bool known(struct kit *kit, int64_t epoch, int64_t seq) {
 
     kit_read(kit, known_fn, &query);
     return query.result == 0;
+}
+
+static int64_t time_of(struct kit *kit, int64_t epoch, int64_t seq) {
+    struct known_query query = {.position = {epoch, seq}, .at = -1};
+
+    kit_read(kit, known_fn, &query);
+    return query.at;
+}
+
+static void positions_have_the_time_of_their_change(void **state) {
+    struct kit *kit = *state;
+    int64_t first, second;
+
+    assert_int_equal(time_of(kit, 1, 0), 0);
+    kit_ok(kit, kit_agent(kit, "a", ""));
+    kit_head(kit, &first);
+    kit_ok(kit, kit_agent(kit, "b", ""));
+    kit_head(kit, &second);
+    assert_true(first < second);
+    assert_int_equal(time_of(kit, 1, 1), first);
+    assert_int_equal(time_of(kit, 1, 2), second);
+    assert_int_equal(time_of(kit, 1, 3), -1);
 }
 
 static void epochs_tell_histories_apart(void **state) {
@@ -399,6 +422,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(a_new_store_is_empty_and_has_a_schema, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(time_never_goes_back, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(a_moment_has_a_position, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(positions_have_the_time_of_their_change, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(epochs_tell_histories_apart, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(a_change_that_breaks_the_rules_leaves_nothing, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(readers_cannot_write, setup, kit_teardown),
