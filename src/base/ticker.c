@@ -2,6 +2,7 @@
 #include "base/ticker.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* The linker's --wrap sends calls of malloc to __wrap_malloc and keeps the real one as __real_malloc. */
@@ -14,11 +15,11 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void *__wrap_aligned_alloc(size_t align, size_t size);
 
-static size_t left; /* allocations until the one that fails, 0 = none will */
-static bool fired;
+static _Atomic size_t left; /* allocations until the one that fails, 0 = none will */
+static atomic_bool fired;
 
 static bool fails_now(void) {
-    if (left == 0 || --left > 0) return false;
+    if (atomic_load(&left) == 0 || atomic_fetch_sub(&left, 1) > 1) return false;
     fired = true;
     return true;
 }

@@ -2,7 +2,8 @@
 /*
  * The allocation ticker, for tests only: lets the n-th allocation fail, so that a test can walk through
  * every place where memory may end. A test program that links `ticker_dep` has malloc, calloc, realloc and aligned_alloc
- * of all its objects (and jansson's) counted. One thread.
+ * of all its objects (and jansson's) counted. Allocations of all threads count; two at once are one after the other in
+ * some order.
  *
  *     for (size_t n = 1;; n++) {
  *         ticker_start(n);

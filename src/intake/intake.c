@@ -224,8 +224,8 @@ static int log_jobs(void *arg, struct store_tx *tx, struct err *err) {
         str_add_slice(&intake->row, str_slice(job->record));
         job->logged = true;
     }
+    if (r == 0 && intake->row.failed) r = err_no_memory(err);
     if (r < 0 || !intake->row.len) return r;
-    if (intake->row.failed) return err_no_memory(err);
     const struct store_outcome_log row = {intake->log + 1, clock_wall(intake->options.clock), str_slice(&intake->row)};
     r = store_outcome_log_add(tx, &row, err);
     FAILPOINT(outcomes_logged);
