@@ -241,10 +241,13 @@ static int fail(const struct transfer *transfer, CURLcode result, struct err *er
 
 static void finish(struct fetch *fetch, struct transfer *transfer, CURLcode result, bool stopped) {
     struct err err = ERR_INIT;
+    curl_off_t retry_after = 0;
     long status = 0;
     int r = 0;
     curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(transfer->curl, CURLINFO_RETRY_AFTER, &retry_after);
     transfer->answer.status = (int)status;
+    transfer->answer.retry_after_s = retry_after;
     if (stopped)
         r = refuse_stopped(&err);
     else if (result != CURLE_OK)

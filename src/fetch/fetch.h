@@ -57,7 +57,8 @@ struct fetch_request {
 };
 
 struct fetch_answer {
-    int status; /* 0: none came */
+    int status;            /* 0: none came */
+    int64_t retry_after_s; /* what Retry-After asks for, as seconds or as a date; 0: nothing */
     struct str body;
 };
 

@@ -124,6 +124,13 @@ static void test_answer(void **state) {
     assert_string_equal(world->answer.body.data, "hello");
 }
 
+static void test_retry_after(void **state) {
+    struct world *world = *state;
+    assert_int_equal(get(world, "/busy"), 0);
+    assert_int_equal(world->answer.status, 503);
+    assert_int_equal(world->answer.retry_after_s, 120);
+}
+
 static void test_post(void **state) {
     struct world *world = *state;
     char url[512];
@@ -455,6 +462,7 @@ int main(void) {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_retry_after, setup, teardown),
         cmocka_unit_test_setup_teardown(test_post, setup, teardown),
         cmocka_unit_test_setup_teardown(test_header_with_line_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),

@@ -113,6 +113,8 @@ static bool answer(struct connection *connection, const char *request, size_t le
     const char *path = strchr(request, ' ') + 1;
     if (strstr(path, "/api/")) return answer_said(connection);
     if (!strncmp(path, "/ok", 3)) return put_text(connection, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    if (!strncmp(path, "/busy", 5))
+        return put_text(connection, "HTTP/1.1 503 Busy\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n");
     if (!strncmp(path, "/echo", 5)) return answer_echo(connection, request, len);
     if (!strncmp(path, "/redirect", 9))
         return put_text(connection, "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n");

@@ -4,7 +4,10 @@
 
 #include <stdio.h>
 
-#define DAY (INT64_C(24) * 3600 * 1000000)
+#define SECOND INT64_C(1000000)
+#define DAY (24 * 3600 * SECOND)
+#define TOO_MANY 429
+#define NOT_NOW 503
 #define GONE 410
 
 static int64_t longest_wait(int64_t attempts) {
@@ -12,6 +15,14 @@ static int64_t longest_wait(int64_t attempts) {
     for (int64_t i = 1; i < attempts && wait < RETRY_LAST; i++)
         wait *= 2;
     return wait < RETRY_LAST ? wait : RETRY_LAST;
+}
+
+/* Who asks for more time than the backoff gives gets it, up to the longest wait. */
+static int64_t asked_wait(const struct attempt *attempt) {
+    bool busy = attempt->status == TOO_MANY || attempt->status == NOT_NOW;
+    int64_t longest = RETRY_LAST / SECOND;
+    if (!busy || attempt->retry_after_s <= 0) return 0;
+    return (attempt->retry_after_s < longest ? attempt->retry_after_s : longest) * SECOND;
 }
 
 static void write_error(const struct attempt *attempt, char error[DELIVERY_ERROR_SIZE]) {
@@ -26,8 +37,9 @@ static void write_error(const struct attempt *attempt, char error[DELIVERY_ERROR
 static void note_failure(struct webhook_delivery *delivery, const struct attempt *attempt) {
     if (!delivery->attempts) delivery->failing_since = attempt->now;
     delivery->attempts++;
-    int64_t wait = longest_wait(delivery->attempts);
-    delivery->next_at = attempt->now + (int64_t)(attempt->chance % (uint64_t)(wait + 1));
+    int64_t longest = longest_wait(delivery->attempts), asked = asked_wait(attempt);
+    int64_t wait = (int64_t)(attempt->chance % (uint64_t)(longest + 1));
+    delivery->next_at = attempt->now + (wait > asked ? wait : asked);
     bool long_enough = attempt->now - delivery->failing_since >= FAILING_DAYS * DAY;
     bool given_up = attempt->status == GONE || (long_enough && delivery->attempts >= FAILING_ATTEMPTS);
     if (given_up) delivery->disabled_at = attempt->now;

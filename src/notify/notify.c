@@ -44,7 +44,8 @@ struct hook {
     int64_t read; /* up to this seq of the store it has been asked for news */
     struct message message;
     enum phase phase;
-    int status; /* of the answer; 0: none came, for this reason: */
+    int64_t retry_after_s; /* that the answer asks for */
+    int status;            /* of the answer; 0: none came, for this reason: */
     struct err why;
     struct webhook_delivery noted; /* to be written */
     char error[DELIVERY_ERROR_SIZE],
@@ -147,7 +148,8 @@ static void drop_gone(struct notifier *notifier) {
 /* ---- noting what came of messages ---- */
 
 static void conclude(struct hook *hook, int64_t now) {
-    struct attempt attempt = {.status = hook->status, .why = hook->why.message, .now = now};
+    struct attempt attempt = {
+        .status = hook->status, .why = hook->why.message, .retry_after_s = hook->retry_after_s, .now = now};
     if (random_bytes(&attempt.chance, sizeof(attempt.chance), NULL) < 0) attempt.chance = (uint64_t)now;
     hook->noted = hook->webhook.delivery;
     if (attempt_delivered(&attempt)) {
@@ -313,6 +315,7 @@ static void ended(void *ctx, int result, struct fetch_answer *answer, const stru
     struct hook *hook = ctx;
     bool broken_off = result < 0 && !answer->status && atomic_load(&hook->notifier->stopping);
     hook->status = answer->status;
+    hook->retry_after_s = answer->retry_after_s;
     if (result < 0) hook->why = *err;
     hook->phase = broken_off ? PHASE_IDLE : PHASE_ENDED;
 }

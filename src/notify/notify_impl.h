@@ -27,6 +27,7 @@ int message_sign(const struct webhook *webhook, const char *id, int64_t now, str
 struct attempt {
     int status; /* 0: none came; then `why` says what happened */
     const char *why;
+    int64_t retry_after_s; /* what the answer asks for; 0: nothing */
     int64_t now;
     uint64_t chance; /* any number: where in its span the next attempt lies */
 };

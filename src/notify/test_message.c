@@ -106,6 +106,26 @@ static void test_it_is_tried_later_and_later(void **state) {
     assert_int_equal(delivery.disabled_at, 0);
 }
 
+static void test_it_waits_as_long_as_it_is_asked_to(void **state) {
+    static const struct {
+        int status;
+        int64_t asked_s, waits_s;
+    } cases[] = {{503, 120, 120}, {429, 1, 1},   {503, 0, 0},        {503, -5, 0},
+                 {500, 120, 0},   {404, 120, 0}, {429, 86400, 3600}, {503, INT64_MAX, 3600}};
+    char error[DELIVERY_ERROR_SIZE];
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct webhook_delivery delivery = {.error = ""};
+        struct attempt attempt = {.status = cases[i].status, .retry_after_s = cases[i].asked_s, .now = NOW};
+        delivery_note(&delivery, &attempt, error);
+        assert_int_equal(delivery.next_at - NOW, cases[i].waits_s * 1000000);
+        assert_true(delivery_due(&delivery, delivery.next_at));
+    }
+    struct webhook_delivery delivery = {.error = ""};
+    delivery_note(&delivery, &(struct attempt){.status = 503, .retry_after_s = 1, .now = NOW, .chance = 4000000},
+                  error);
+    assert_int_equal(delivery.next_at - NOW, 4000000); /* chance keeps many webhooks of one receiver apart */
+}
+
 static void test_what_it_says(void **state) {
     struct webhook_delivery delivery = {.error = ""};
     char error[DELIVERY_ERROR_SIZE];
@@ -157,6 +177,7 @@ int main(void) {
         cmocka_unit_test(test_the_previous_secret_signs_for_a_while),
         cmocka_unit_test(test_a_message_that_was_taken),
         cmocka_unit_test(test_it_is_tried_later_and_later),
+        cmocka_unit_test(test_it_waits_as_long_as_it_is_asked_to),
         cmocka_unit_test(test_what_it_says),
         cmocka_unit_test(test_gone_is_gone),
         cmocka_unit_test(test_given_up_after_days),
