@@ -58,14 +58,22 @@ static void write_error(const struct flag_result *result, const char *room, stru
     write_details(result, room, out);
 }
 
-static void write_value(const struct flag *flag, const struct flag_result *result, struct str *out) {
+/* FLAG_NO_VARIANT: the caller's own default applies. A disabled flag has no say in that, except for keys whose clients take no answer without a value. */
+static int32_t shown_variant(const struct ofrep *ofrep, const struct flag *flag, const struct flag_result *result) {
+    bool off = result->reason == FLAG_IS_DISABLED;
+    return off && ofrep->principal.materialise_defaults ? flag->default_variant : result->variant;
+}
+
+static void write_value(const struct ofrep *ofrep, const struct flag *flag, const struct flag_result *result,
+                        struct str *out) {
+    int32_t shown = shown_variant(ofrep, flag, result);
     str_add_slice(out, SLICE_LIT("\",\"reason\":\""));
     str_add_text(out, flag_reason_name((enum flag_reason)result->reason));
-    if (result->variant == FLAG_NO_VARIANT) {
+    if (shown == FLAG_NO_VARIANT) {
         str_add_slice(out, SLICE_LIT("\",\"variant\":\"\""));
         return;
     }
-    const struct flag_variant *variant = &flag->variants[result->variant];
+    const struct flag_variant *variant = &flag->variants[shown];
     str_add_slice(out, SLICE_LIT("\",\"value\":"));
     str_add_slice(out, variant->value);
     str_add_slice(out, SLICE_LIT(",\"variant\":"));
@@ -82,7 +90,7 @@ int ofrep_write_flag(const struct ofrep *ofrep, const struct flag *flag, struct 
     if (result.error)
         write_error(&result, room, out);
     else
-        write_value(flag, &result, out);
+        write_value(ofrep, flag, &result, out);
     write_end(ofrep, flag, out);
     return result.error ? 400 : 200;
 }

@@ -78,6 +78,7 @@ struct principal principal_of(const struct snapshot_key *key) {
         .role = key->role,
         .all_environments = key->all_environments,
         .environments = key->environments,
+        .materialise_defaults = key->materialise_defaults,
     };
 }
 

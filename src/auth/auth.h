@@ -30,6 +30,7 @@ struct principal {
     enum role role;
     bool all_environments;
     const char *const *environments; /* NULL-terminated; unused when all_environments */
+    bool materialise_defaults;       /* the key's, for OFREP */
     bool robot;                      /* automation inside the server: held to what people decided. No key is one */
 };
 

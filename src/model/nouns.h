@@ -139,6 +139,7 @@ struct key {
     enum role role;
     const char *environments; /* JSON array of names; ["*"] = all */
     struct sha256 secret_hash;
+    bool materialise_defaults; /* OFREP: a disabled flag is answered with its default value */
     int64_t created_at;
     const char *created_by;
     int64_t revoked_at; /* 0 = in force */

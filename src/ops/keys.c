@@ -20,6 +20,7 @@ static void write_key_members(struct jw *jw, const struct key *key) {
     jw_text(jw, "name", key->name);
     jw_text(jw, "role", role_name(key->role));
     jw_raw(jw, "environments", slice_of(key->environments));
+    jw_bool(jw, "materialise_defaults", key->materialise_defaults);
     write_time(jw, "created_at", key->created_at);
     jw_text(jw, "created_by", key->created_by);
     if (!key->revoked_at) return;
@@ -119,6 +120,7 @@ int op_key_create_check(struct op_run *run, struct store_tx *tx, struct err *err
     struct key *key = &plan->key;
     key->id = plan->id;
     key->name = run_text(run, "name");
+    key->materialise_defaults = run_bool(run, "materialise_defaults", false);
     key->created_by = run_by(run);
     key->created_at = clock_wall(run->ops->clock);
     run->created = true;
@@ -147,6 +149,7 @@ void op_key_create_detail(struct op_run *run, struct jw *jw) {
     jw_text(jw, "name", key->name);
     jw_text(jw, "role", role_name(key->role));
     jw_raw(jw, "environments", slice_of(key->environments));
+    if (key->materialise_defaults) jw_bool(jw, "materialise_defaults", true);
 }
 
 /* ---- revoke ---- */

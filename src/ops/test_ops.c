@@ -482,6 +482,19 @@ static void test_dry_runs_change_nothing(void **state) {
 
 /* ---- keys and permissions ---- */
 
+static void test_keys_whose_clients_need_values(void **state) {
+    world_do(&world, "key_create", "{'name':'one','role':'resolve','materialise_defaults':true}");
+    assert_true(answer_true("/materialise_defaults"));
+    world_do(&world, "key_create", "{'name':'two','role':'resolve'}");
+    assert_false(answer_true("/materialise_defaults"));
+    world_do(&world, "key_list", "{}");
+    assert_true(answer_true("/keys/0/materialise_defaults"));
+    assert_false(answer_true("/keys/1/materialise_defaults"));
+    world_do(&world, "audit_list", "{}");
+    assert_true(answer_true("/entries/2/detail/materialise_defaults"));
+    assert_null(json_at(world.answer, "/entries/3/detail/materialise_defaults"));
+}
+
 static void test_keys_never_exceed_their_maker(void **state) {
     static const char *const staging[] = {"staging", NULL};
     struct principal bound = {.id = "k2", .name = "bob", .role = ROLE_ADMIN, .environments = staging};
@@ -579,6 +592,7 @@ int main(void) {
         TEST(test_idempotency_key_answers_the_same_once),
         TEST(test_secret_of_a_key_is_never_repeated),
         TEST(test_dry_runs_change_nothing),
+        TEST(test_keys_whose_clients_need_values),
         TEST(test_keys_never_exceed_their_maker),
         TEST(test_the_last_admin_key_stays),
         TEST(test_unseen_environments_look_absent),

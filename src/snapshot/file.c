@@ -5,7 +5,7 @@
  *
  *   "SERINSNP" · format (4) · epoch (8) · seq (8)
  *   agents: names · environments: names
- *   keys:    id · name · role · secret hash (32) · environments (JSON, as the store has it)
+ *   keys:    id · name · role · secret hash (32) · environments (JSON, as the store has it) · materialises defaults (1)
  *   entries: agent · environment · move · held (1) · sessions (1) · rollout · panic · eras · overrides · versions
  *     move:      id · version (8) · previous (8) · kind · reason · by · at (8) · seq (8)
  *     rollout:   a list of one or none: id · state · candidate (8) · share (8) · salt · audience · seq (8)
@@ -20,7 +20,7 @@
  * and a doubled item impossible. An entry brings the versions that no entry of its agent before it has brought. Roles and kinds are words,
  * so that their numbers in the program may change. What a snapshot does not answer (a move's release, who made a key) is not kept.
  *
- * Format 1 had no sessions, rollout, panic and eras, format 2 no flags, format 3 no audiences of overrides; all are still read. A later format gets another number; a program that does not know it says so and starts as
+ * Format 1 had no sessions, rollout, panic and eras, format 2 no flags, format 3 no audiences of overrides, format 4 nothing of defaults with a key; all are still read. A later format gets another number; a program that does not know it says so and starts as
  * if there were no file.
  */
 #include "snapshot/file.h"
@@ -34,7 +34,7 @@
 
 #define MAGIC "SERINSNP"
 #define MAGIC_SIZE (sizeof(MAGIC) - 1)
-#define FORMAT 4
+#define FORMAT 5
 #define FORMAT_OLDEST 1
 #define PIECE (128 * 1024)
 #define TEXT_MIN 5                           /* bytes of an empty text */
@@ -75,6 +75,10 @@ static void put_text(struct writer *writer, struct slice text) {
 
 static void put_hash(struct writer *writer, const struct sha256 *hash) {
     str_add(&writer->piece, (const char *)hash->bytes, SHA256_SIZE);
+}
+
+static void put_flag(struct writer *writer, bool flag) {
+    str_add_char(&writer->piece, flag ? 1 : 0);
 }
 
 static int flush(struct writer *writer) {
@@ -142,6 +146,7 @@ static int put_key(struct writer *writer, const struct snapshot_key *key) {
     put_text(writer, slice_of(role_name(key->role)));
     put_hash(writer, &key->secret_hash);
     put_text(writer, str_slice(&environments));
+    put_flag(writer, key->materialise_defaults);
     return flush_full(writer);
 }
 
@@ -200,10 +205,6 @@ static void put_versions(struct writer *writer, const struct entry *entry) {
         put_hash(writer, &version->config_hash);
         put_text(writer, version->config);
     }
-}
-
-static void put_flag(struct writer *writer, bool flag) {
-    str_add_char(&writer->piece, flag ? 1 : 0);
 }
 
 static void put_rollout(struct writer *writer, const struct snapshot_rollout *rollout) {
@@ -405,6 +406,12 @@ static const char *take_name(struct reader *reader) {
     return name;
 }
 
+static bool take_flag(struct reader *reader) {
+    const char *at = take(reader, 1);
+    if (at && (unsigned char)*at > 1) reader->bad = true;
+    return at && *at == 1;
+}
+
 static void take_hash(struct reader *reader, struct sha256 *ret) {
     const char *at = take(reader, SHA256_SIZE);
     if (at) memcpy(ret->bytes, at, SHA256_SIZE);
@@ -448,6 +455,7 @@ static int take_keys(struct reader *reader) {
         if (!role_from_text(take_text(reader), &keys[i].role)) reader->bad = true;
         take_hash(reader, &keys[i].secret_hash);
         keys[i].environments = take_text(reader);
+        keys[i].materialise_defaults = reader->format >= 5 && take_flag(reader);
         in_order(reader, &last, keys[i].id);
     }
     if (reader->bad) return impossible(reader);
@@ -464,12 +472,6 @@ static void take_move(struct reader *reader, struct deployment *ret) {
     ret->created_by = take_text(reader);
     ret->created_at = take_number(reader, 0, TIME_MAX);
     ret->seq = take_number(reader, 0, NUMBER_MAX);
-}
-
-static bool take_flag(struct reader *reader) {
-    const char *at = take(reader, 1);
-    if (at && (unsigned char)*at > 1) reader->bad = true;
-    return at && *at == 1;
 }
 
 /* NULL: everybody. */

@@ -65,6 +65,7 @@ static int read_key(struct arena *arena, const struct key *from, struct snapshot
     if (!ret->id || !ret->name) return err_no_memory(err);
     ret->role = from->role;
     ret->secret_hash = from->secret_hash;
+    ret->materialise_defaults = from->materialise_defaults;
     return read_environments(arena, from, ret, err);
 }
 
@@ -77,7 +78,8 @@ static int set_generation(struct key_set *set, struct err *err) {
     struct sha256 hash;
     for (size_t i = 0; i < set->used; i++) {
         const struct snapshot_key *key = set->by_id + i;
-        str_printf(&text, "%s%c%s%c%d%c%d%c", key->id, 0, key->name, 0, (int)key->role, 0, key->all_environments, 0);
+        str_printf(&text, "%s%c%s%c%d%c%d%c%d%c", key->id, 0, key->name, 0, (int)key->role, 0, key->all_environments, 0,
+                   key->materialise_defaults, 0);
         str_add(&text, key->secret_hash.bytes, SHA256_SIZE);
         for (const char *const *name = key->environments; *name; name++)
             str_add(&text, *name, strlen(*name) + 1);

@@ -134,6 +134,7 @@ struct snapshot_key {
     struct sha256 secret_hash;
     bool all_environments;
     const char *const *environments; /* NULL-terminated, sorted; names only */
+    bool materialise_defaults;       /* OFREP: a disabled flag is answered with its default value */
 };
 
 /* ---- reading: no lock, no allocation ---- */

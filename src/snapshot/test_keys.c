@@ -50,6 +50,7 @@ static void test_members(void **state) {
     struct key key = a_key("0191aa", "[\"staging\",\"production\"]");
     key.role = ROLE_RELEASER;
     key.name = "deploy bot";
+    key.materialise_defaults = true;
     struct snapshot *snapshot = with_keys(&key, 1);
     const struct snapshot_key *found = by_id(snapshot, "0191aa");
     assert_non_null(found);
@@ -57,6 +58,7 @@ static void test_members(void **state) {
     assert_string_equal(found->name, "deploy bot");
     assert_int_equal(found->role, ROLE_RELEASER);
     assert_false(found->all_environments);
+    assert_true(found->materialise_defaults);
     assert_memory_equal(&found->secret_hash, &key.secret_hash, sizeof(key.secret_hash));
     assert_string_equal(found->environments[0], "production");
     assert_string_equal(found->environments[1], "staging");
@@ -196,7 +198,7 @@ static void test_malformed(void **state) {
 static void test_generation_changes(void **state) {
     const struct key base = a_key("a", "[\"x\",\"y\"]");
     uint64_t before = generation_of(&base, 1);
-    struct key other[9];
+    struct key other[10];
     for (size_t i = 0; i < ARRAY_LEN(other); i++)
         other[i] = base;
     other[0].id = "b";
@@ -208,6 +210,7 @@ static void test_generation_changes(void **state) {
     other[6].environments = "[]";
     other[7].environments = "[\"xy\"]";
     other[8].revoked_at = 1;
+    other[9].materialise_defaults = true;
     for (size_t i = 0; i < ARRAY_LEN(other); i++)
         assert_true(generation_of(other + i, 1) != before);
     const struct key both[] = {base, other[0]};

@@ -3,7 +3,7 @@
 #include "store/store_impl.h"
 
 #define SELECT_KEYS                                                                                                    \
-    "SELECT k.id, k.name, k.role, k.environments, k.secret_hash, k.created_by, k.created_at, "                         \
+    "SELECT k.id, k.name, k.role, k.environments, k.secret_hash, k.materialise_defaults, k.created_by, k.created_at, " \
     "COALESCE(r.revoked_at, 0), r.revoked_by, k.seq FROM keys k LEFT JOIN key_revocations r ON r.id = k.id "
 
 static int read_key(struct db_stmt *stmt, struct arena *arena, void *ret, struct err *err) {
@@ -14,6 +14,7 @@ static int read_key(struct db_stmt *stmt, struct arena *arena, void *ret, struct
     struct slice role = db_slice(stmt, row.column++);
     key.environments = row_text(&row);
     key.secret_hash = row_hash(&row);
+    key.materialise_defaults = row_int(&row) != 0;
     key.created_by = row_text(&row);
     key.created_at = row_int(&row);
     key.revoked_at = row_int(&row);
@@ -26,10 +27,12 @@ static int read_key(struct db_stmt *stmt, struct arena *arena, void *ret, struct
 
 int store_key_add(struct store_tx *tx, const struct key *key, struct err *err) {
     return tx_write(tx,
-                    "INSERT INTO keys (id, name, role, environments, secret_hash, created_by, created_at, seq) "
-                    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                    "INSERT INTO keys (id, name, role, environments, secret_hash, materialise_defaults, created_by, "
+                    "created_at, seq) "
+                    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
                     PARAMS(P_TEXT(key->id), P_TEXT(key->name), P_TEXT(role_name(key->role)), P_TEXT(key->environments),
-                           P_HASH(&key->secret_hash), P_TEXT(key->created_by), P_INT(key->created_at), P_INT(key->seq)),
+                           P_HASH(&key->secret_hash), P_INT(key->materialise_defaults), P_TEXT(key->created_by),
+                           P_INT(key->created_at), P_INT(key->seq)),
                     err);
 }
 

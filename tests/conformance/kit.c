@@ -272,7 +272,12 @@ static int key_fn(void *arg, struct store_tx *tx, struct err *err) {
 }
 
 int kit_key(struct kit *kit, const char *id, enum role role) {
-    struct key key = {.id = id, .name = "a key", .role = role, .environments = "[\"*\"]", .created_by = "key-1"};
+    struct key key = {.id = id,
+                      .name = "a key",
+                      .role = role,
+                      .environments = "[\"*\"]",
+                      .created_by = "key-1",
+                      .materialise_defaults = role == ROLE_RESOLVE};
 
     assert_int_equal(sha256_bytes(id, strlen(id), &key.secret_hash), 0);
     return store_write(kit->store, key_fn, &key, &kit->err);

@@ -518,6 +518,7 @@ static int check_keys(void *arg, struct store_tx *tx, struct err *err) {
     assert_int_equal(count, 2);
     assert_string_equal(keys[0].id, "k-b");
     assert_string_equal(keys[1].id, "k-a");
+    assert_true(keys[1].materialise_defaults && !keys[0].materialise_defaults);
     assert_true(keys[1].revoked_at > keys[1].created_at);
     assert_string_equal(keys[1].revoked_by, "key-2");
     return 0;

@@ -39,6 +39,9 @@ static void make_schema_1(struct kit *kit) {
         "created_by, created_at) VALUES ('support', 'production', 5, 'd-1', 2, 0, 'deploy', '', NULL, 0, 'key-1', 5);"
         "INSERT INTO deployments (agent, environment, seq, id, version, previous, kind, reason, release_id, restores, "
         "created_by, created_at) VALUES ('support', 'production', 6, 'd-2', 1, 2, 'rollback', '', NULL, 0, 'key-1', 6);"
+        "INSERT INTO keys (id, name, role, environments, secret_hash, created_by, created_at, seq) VALUES ('key-1', "
+        "'ann', 'admin', '[\"*\"]', '00000000000000000000000000000000000000000000000000000000000000cc', 'system', 1, "
+        "1);"
         "UPDATE head SET seq = 6, at = 6;";
     struct db *db;
 
@@ -56,6 +59,7 @@ static int look(void *arg, struct store_tx *tx, struct err *err) {
     struct agent agent;
     struct panic *panics;
     struct era *eras;
+    struct key key;
     int64_t left;
     size_t count;
 
@@ -72,6 +76,9 @@ static int look(void *arg, struct store_tx *tx, struct err *err) {
     assert_int_equal(count, 2);
     assert_int_equal(store_left_at(tx, &ref, 2, 0, &left, err), 0);
     assert_int_equal(left, 6);
+    assert_int_equal(store_key_get(tx, "key-1", &kit->arena, &key, err), 0);
+    assert_string_equal(key.name, "ann");
+    assert_false(key.materialise_defaults);
     return 0;
 }
 

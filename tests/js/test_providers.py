@@ -70,6 +70,17 @@ def test_a_disabled_flag(world, provider):
         assert said["reason"] == "DISABLED" and not said.get("errorCode")
 
 
+@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("kind, value, default", [("boolean", True, False), ("string", "", "mine"), ("number", 2.5, 0.5), ("object", {"a": [1]}, {})])
+def test_a_disabled_flag_for_a_client_that_needs_values(server, world, name, kind, value, default):
+    flag = put(world, {"on": value}, "on", state="DISABLED")
+    made = world.admin.op("key_create", name=unique("key"), role="resolve", environment=[HERE], materialise_defaults=True)
+    provider = PROVIDERS[name](f"http://{server.address}", made["key"])
+    said = provider.ask(kind, flag, default, targetingKey="u1")
+    provider.close()
+    assert (said["value"], said["variant"], said["reason"]) == (value, "on", "DISABLED") and not said.get("errorCode")
+
+
 def test_without_a_default(world, provider):
     flag = put(world, {"a": "x"}, None, {"if": [{"==": [{"var": "plan"}, "pro"]}, "a"]})
     assert provider.ask("string", flag, "mine", targetingKey="u1", plan="pro")["value"] == "x"

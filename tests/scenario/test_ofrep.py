@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from harness.client import Client
 from harness.world import config, unique
 
 HERE = "staging"
@@ -86,6 +87,29 @@ def test_without_a_value(world, client):
     assert (said["reason"], said["variant"], said["metadata"]["owner"]) == ("DISABLED", "", "care") and "value" not in said
     said = say(client, none)
     assert (said["reason"], said["variant"]) == ("DEFAULT", "") and "value" not in said
+
+
+def test_a_key_whose_clients_need_values(own):
+    made = own.admin.op("key_create", name=unique("key"), role="resolve", environment=[HERE], materialise_defaults=True)
+    assert made["materialise_defaults"] is True
+    strict, client = Client(own.server, made["key"]), own.server.client("resolve", HERE)
+    off, _ = put(own, flag({"on": 1.0, "off": 0}, "on", {"if": [True, "off"]}, state="DISABLED", owner="care"))
+    bare, _ = put(own, flag({"on": True}, None, state="DISABLED"))
+    none, _ = put(own, flag({"on": True}, None))
+    agent = own.served(1)
+    own.admin.op("panic_set", agent=agent, environment=HERE, disabled=True, reason="fire")
+    for _ in range(2):
+        answer = ask(strict, off, {"targetingKey": "u1"})
+        assert '"value":1.0,' in answer.text and (answer.json["reason"], answer.json["variant"]) == ("DISABLED", "on")
+        assert answer.json["metadata"]["owner"] == "care" and "errorCode" not in answer.json
+        for key, reason in (bare, "DISABLED"), (none, "DEFAULT"), (f"agent.{agent}", "DISABLED"):
+            said = say(strict, key)
+            assert (said["reason"], said["variant"]) == (reason, "") and "value" not in said
+        listed, plain = (everything(one, targetingKey="u1") for one in (strict, client))
+        assert [one["value"] for one in listed.json["flags"] if "value" in one] == [1.0]
+        assert [one for one in plain.json["flags"] if "value" in one] == [] and listed.headers["ETag"] != plain.headers["ETag"]
+        assert "value" not in say(client, off)
+        own.server.restart()
 
 
 def test_faults_of_a_flag(world, client):
