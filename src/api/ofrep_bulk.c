@@ -126,13 +126,15 @@ static int find_position(const struct ofrep *ofrep, struct edition *edition, str
     return 0;
 }
 
-/* The claim and the process stand for the token, whose signature takes longer than all the rest: whoever is told "nothing new" has one that holds. */
+/* A session that has yet to begin begins without a change of its context, so what it comes to now is in it, too. The claim and the process stand for the token, whose signature takes longer than all the rest: whoever is told "nothing new" has one that holds. */
 static int make_tag(const struct ofrep *ofrep, struct edition *edition, struct err *err) {
-    char time[INT_TEXT_MAX], hex[33];
+    char time[INT_TEXT_MAX], session[INT_TEXT_MAX], hex[33];
     struct sha256 hash;
     size_t time_len = (size_t)(text_from_int(time, ofrep->asked.attributes.timestamp) - time);
+    size_t session_len = (size_t)(text_from_int(session, asked_session(ofrep->api, &ofrep->asked)) - session);
     const struct slice process = {(const char *)&ofrep->api->process, sizeof(ofrep->api->process)};
-    const struct slice depends[] = {slice_of(edition->position), slice_of(edition->claim), {time, time_len}, process};
+    const struct slice depends[] = {
+        slice_of(edition->position), slice_of(edition->claim), {time, time_len}, {session, session_len}, process};
     int r = ofrep_hash(ofrep, depends, ARRAY_LEN(depends), &hash, err);
     if (r < 0) return r;
     hex_encode(hash.bytes, 16, hex);

@@ -2,6 +2,7 @@
 """OpenFeature's remote evaluation: one flag, all flags, agents as flags, and whatever a client can get wrong."""
 import json
 import socket
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -294,6 +295,18 @@ def test_the_tag_where_a_rule_reads_the_time(own):
         answer = everything(client, targetingKey="u1")
         assert answer.json["flags"][0]["value"] is False
         tags.add(answer.headers["ETag"])
+
+
+def test_the_tag_before_a_session_begins(own):
+    """A client whose clock is ahead: the agent's version is another one as soon as the session has begun, and the tag with it."""
+    client = own.server.client("resolve", HERE)
+    agent = own.served(1, 2)
+    began = datetime.now(timezone.utc) + timedelta(seconds=2)
+    context = {"targetingKey": "u1", "session": {"id": "s", "started_at": began.isoformat()}}
+    held = {"If-None-Match": everything(client, **context).headers["ETag"]}
+    while (answer := everything(client, held, **context)).status == 304:
+        assert datetime.now(timezone.utc) < began + timedelta(seconds=20)
+    assert answer.status == 200 and answer.json["flags"][0]["key"] == f"agent.{agent}"
 
 
 # ---- agents ----
