@@ -39,7 +39,7 @@ static int answer_missing(const struct ofrep *ofrep, const char *key, struct htt
     char shown[SHOW_SIZE];
     size_t prefix = sizeof(FLAG_AGENT_PREFIX) - 1;
     bool agent = !strncmp(key, FLAG_AGENT_PREFIX, prefix);
-    (void)err_set(&err, ERR_NOT_FOUND, agent ? "%.*s serves no agent %s" : "%.*s has no flag %s",
+    (void)err_set(&err, ERR_NOT_FOUND, agent ? "%.*s serves no agent \"%s\"" : "%.*s has no flag \"%s\"",
                   (int)ofrep->environment.len, ofrep->environment.ptr, show_text(agent ? key + prefix : key, shown));
     ofrep_write_failure(key, "FLAG_NOT_FOUND", &err, &response->body);
     return 404;
@@ -79,7 +79,12 @@ static int choose_environment(struct ofrep *ofrep, struct err *err) {
         return err_set(err, ERR_BAD_REQUEST,
                        "which environment? This key is not bound to a single one: use one that is, or add "
                        "?environment=NAME to the address");
-    if (r < 0) return err_set(err, ERR_FORBIDDEN, "this key sees no such environment");
+    if (r < 0) {
+        r = err_set(err, ERR_FORBIDDEN, "this key sees no such environment");
+        err_at(err, "environment");
+        err_remedy(err, "Leave ?environment= away, or use a key of that environment");
+        return r;
+    }
     if (snapshot_has_environment(ofrep->snapshot, ofrep->environment)) return 0;
     return err_set(err, ERR_BAD_REQUEST, "there is no environment \"%.*s\"", (int)ofrep->environment.len,
                    ofrep->environment.ptr);

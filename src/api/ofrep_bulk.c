@@ -108,8 +108,9 @@ static int write_all(const struct ofrep *ofrep, const struct edition *edition, s
     str_add_slice(out, SLICE_LIT("{\"flags\":["));
     int r = write_flags(&bulk, err);
     if (r < 0) return r;
-    str_add_slice(out, SLICE_LIT("],\"metadata\":"));
-    str_add_slice(out, ofrep->flags ? snapshot_flags_metadata(ofrep->flags) : SLICE_LIT("{}"));
+    str_add_char(out, ']');
+    ofrep_write_metadata(ofrep, ofrep->flags ? snapshot_flags_told(ofrep->flags) : SLICE_LIT(""),
+                         ofrep->flags ? snapshot_flags_seq(ofrep->flags) : 0, out);
     r = write_streams(ofrep, edition, out);
     return r < 0 || out->failed ? err_no_memory(err) : 0;
 }

@@ -11,6 +11,13 @@ static int refuse(struct err *err, const char *at, const char *what) {
     return r;
 }
 
+/* No setting changes it, unlike the server's own bound on bodies. */
+static int refuse_size(size_t size, struct err *err) {
+    int r = err_set(err, ERR_TOO_LARGE, "the body has %zu bytes; an evaluation takes at most %d", size, OFREP_BODY_MAX);
+    err_remedy(err, "Send fewer attributes: what the rules read is enough");
+    return r;
+}
+
 static int take_context(struct ofrep *ofrep, const json_t *context, struct err *err) {
     const json_t *key = json_get(context, "targetingKey"), *session = json_get(context, "session");
     if (context && !json_is_object(context)) return refuse(err, "/context", "must be an object");
@@ -33,9 +40,7 @@ static int parse_body(struct ofrep *ofrep, struct slice body, struct err *err) {
 
 int ofrep_read_context(struct ofrep *ofrep, struct context_room *room, struct err *err) {
     struct slice body = http_body(ofrep->request);
-    if (body.len > OFREP_BODY_MAX)
-        return err_set(err, ERR_TOO_LARGE, "the body has %zu bytes; an evaluation takes at most %d", body.len,
-                       OFREP_BODY_MAX);
+    if (body.len > OFREP_BODY_MAX) return refuse_size(body.len, err);
     int r = body.len ? request_media(ofrep->request, err) : 0;
     if (r == 0 && body.len && !evaluation_read(body, room, &ofrep->asked)) r = parse_body(ofrep, body, err);
     if (r < 0) return r;

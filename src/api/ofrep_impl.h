@@ -19,7 +19,7 @@ struct ofrep {
     struct slice environment;
     struct asked asked;
     json_t *body;     /* when the context could not be read in place; NULL else */
-    struct slice set; /* how metadata ends: `","flagSetId":…,"contextId":…}}` */
+    struct slice set; /* how metadata ends: `","flagSetId":…,"contextId":…}` */
     struct http_request *request;
 };
 
@@ -40,6 +40,8 @@ int ofrep_prepare(struct ofrep *ofrep, struct err *err) MUST_CHECK;
 int ofrep_write_flag(const struct ofrep *ofrep, const struct flag *flag, struct str *out);
 /* The same of an agent: its decision as a flag, which stays in `ret`. 0, or an outcome of resolve(), and nothing is written. */
 int ofrep_write_agent(const struct ofrep *ofrep, struct slice agent, struct decision *ret, struct str *out);
+/* Appends the member `metadata`: the given members, of which none is ours, and ours. */
+void ofrep_write_metadata(const struct ofrep *ofrep, struct slice members, int64_t version, struct str *out);
 /* Appends {key?, errorCode, errorDetails}. */
 void ofrep_write_failure(const char *key, const char *code, const struct err *err, struct str *out);
 

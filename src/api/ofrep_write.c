@@ -12,7 +12,7 @@
 int ofrep_prepare(struct ofrep *ofrep, struct err *err) {
     char unit[UNIT_TEXT_SIZE] = "";
     if (ofrep->asked.key.len) resolve_unit(ofrep->environment, ofrep->asked.key, unit);
-    ofrep->set = slice_of(arena_printf(http_arena(ofrep->request), "\",\"flagSetId\":\"%.*s\",\"contextId\":\"%s\"}}",
+    ofrep->set = slice_of(arena_printf(http_arena(ofrep->request), "\",\"flagSetId\":\"%.*s\",\"contextId\":\"%s\"}",
                                        (int)ofrep->environment.len, ofrep->environment.ptr, unit));
     return ofrep->set.ptr ? 0 : err_no_memory(err);
 }
@@ -28,14 +28,14 @@ void ofrep_write_failure(const char *key, const char *code, const struct err *er
 
 /* ---- flags ---- */
 
-static void write_end(const struct ofrep *ofrep, const struct flag *flag, struct str *out) {
+void ofrep_write_metadata(const struct ofrep *ofrep, struct slice members, int64_t version, struct str *out) {
     str_add_slice(out, SLICE_LIT(",\"metadata\":{"));
-    if (flag->metadata.len) {
-        str_add_slice(out, flag->metadata);
+    if (members.len) {
+        str_add_slice(out, members);
         str_add_char(out, ',');
     }
     str_add_slice(out, SLICE_LIT("\"version\":\""));
-    str_add_int(out, flag->seq);
+    str_add_int(out, version);
     str_add_slice(out, ofrep->set);
 }
 
@@ -91,7 +91,8 @@ int ofrep_write_flag(const struct ofrep *ofrep, const struct flag *flag, struct 
         write_error(&result, room, out);
     else
         write_value(ofrep, flag, &result, out);
-    write_end(ofrep, flag, out);
+    ofrep_write_metadata(ofrep, flag->metadata, flag->seq, out);
+    str_add_char(out, '}');
     return result.error ? 400 : 200;
 }
 
@@ -149,6 +150,7 @@ static void write_standing(const struct ofrep *ofrep, const struct decision *dec
     str_add_slice(out, SLICE_LIT("\"version\":\""));
     str_add_int(out, decision->version->number);
     str_add_slice(out, ofrep->set);
+    str_add_char(out, '}');
 }
 
 int ofrep_write_agent(const struct ofrep *ofrep, struct slice agent, struct decision *ret, struct str *out) {

@@ -219,8 +219,7 @@ static void check_metadata(struct reading *reading) {
     if (!at.failed) flag_metadata_check(metadata, at.data, reading->members.faults);
 }
 
-/* What an answer to an evaluation says of itself, whatever a flag's metadata says. */
-static void drop_reserved(json_t *metadata) {
+void flag_metadata_drop_reserved(json_t *metadata) {
     static const char *const reserved[] = {"version", "flagSetId", "contextId"};
     for (size_t i = 0; i < ARRAY_LEN(reserved); i++)
         (void)json_object_del(metadata, reserved[i]);
@@ -234,7 +233,7 @@ static void merge_metadata(struct reading *reading) {
     reading->no_memory |= !all || (shared && json_object_update(all, (json_t *)shared) < 0) ||
                           (own && json_object_update(all, (json_t *)own) < 0);
     if (reading->no_memory) return;
-    drop_reserved(all);
+    flag_metadata_drop_reserved(all);
     struct slice text = reading_keep_json(reading, all);
     if (text.len >= 2) reading->flag->metadata = (struct slice){text.ptr + 1, text.len - 2};
 }

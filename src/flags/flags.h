@@ -149,6 +149,8 @@ void flag_condition_words(const json_t *rule, struct str *out);
 /* Metadata: members that are true or false, texts or numbers, at most FLAG_METADATA_MAX. Every fault is told. */
 #define FLAG_METADATA_MAX 64
 void flag_metadata_check(const json_t *metadata, const char *at, struct faults *faults);
+/* Takes out what an answer to an evaluation says of itself, whatever metadata says: version, flagSetId, contextId. */
+void flag_metadata_drop_reserved(json_t *metadata);
 
 /* A flagd document {flags, $evaluators?, metadata?, $schema?} that stands at `at`, and beside it, at /bindings, {"<key>": [binding]}. Every fault of the whole is told: of each flag, each evaluator, metadata,
  * and of bindings of a flag that is not in it. INVALID when there is one, NO_MEMORY. */

@@ -44,6 +44,10 @@ struct slice snapshot_flags_metadata(const struct snapshot_flags *flags) {
     return flags->metadata;
 }
 
+struct slice snapshot_flags_told(const struct snapshot_flags *flags) {
+    return flags->told;
+}
+
 bool snapshot_flags_read_time(const struct snapshot_flags *flags) {
     return flags->reads_time;
 }
@@ -287,12 +291,21 @@ static int apply_one(struct snapshot_flags *set, const struct snapshot_flag_spec
     return 0;
 }
 
+static int keep_told(struct snapshot_flags *set, json_t *metadata) {
+    _cleanup_(str_deinit) struct str text = STR_INIT;
+    flag_metadata_drop_reserved(metadata);
+    if (json_compact(metadata, &text) < 0) return -ERR_NO_MEMORY;
+    set->told = keep(set, (struct slice){text.data + 1, text.len - 2}); /* without the braces */
+    return set->told.ptr ? 0 : -ERR_NO_MEMORY;
+}
+
 static int read_shared(struct snapshot_flags *set, const struct snapshot_flags_spec *spec, struct shared *ret) {
     if (spec->evaluators) set->evaluators = keep(set, slice_of(spec->evaluators));
     if (spec->metadata) set->metadata = keep(set, slice_of(spec->metadata));
     if (!set->evaluators.ptr || !set->metadata.ptr) return -ERR_NO_MEMORY;
     int r = parse(set->evaluators, JSON_OBJECT, &ret->evaluators);
-    return r < 0 ? r : parse(set->metadata, JSON_OBJECT, &ret->metadata);
+    if (r == 0) r = parse(set->metadata, JSON_OBJECT, &ret->metadata);
+    return r < 0 || !ret->metadata ? r : keep_told(set, ret->metadata);
 }
 
 int flags_change(const struct snapshot_flags *from, const struct snapshot_flags_spec *spec, size_t *ret_left_out,

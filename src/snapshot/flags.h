@@ -24,6 +24,8 @@ size_t snapshot_flags_count(const struct snapshot_flags *flags);
 /* What all flags share, as JSON objects: the rules that they refer to, and the environment's metadata. */
 struct slice snapshot_flags_evaluators(const struct snapshot_flags *flags);
 struct slice snapshot_flags_metadata(const struct snapshot_flags *flags);
+/* The members of the environment's metadata but for those that evaluations set, as flag.metadata; may be empty. */
+struct slice snapshot_flags_told(const struct snapshot_flags *flags);
 bool snapshot_flags_read_time(const struct snapshot_flags *flags); /* a rule reads $flagd.timestamp */
 const struct flag *snapshot_flags_find(const struct snapshot_flags *flags, struct slice key);
 const struct flag *snapshot_flags_at(const struct snapshot_flags *flags, size_t i); /* in order of key */

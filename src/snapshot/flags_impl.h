@@ -22,7 +22,7 @@ struct bound {
 struct snapshot_flags {
     atomic_uint count;
     struct arena arena; /* of the arrays and texts */
-    struct slice environment, evaluators, metadata;
+    struct slice environment, evaluators, metadata, told;
     int64_t seq;
     bool reads_time;
     /* A flag keeps its slot as long as it is there, whatever it says: so what is bound need not be worked out anew for that. */

@@ -157,6 +157,11 @@ def test_the_first_load(web):
     assert web.fault == "" and (said["value"], said["variant"], said["reason"]) == (True, "a", "TARGETING_MATCH")
 
 
+def test_a_missing_flag_is_traced_by_the_list(web):
+    said = web.at_hand("boolean", unique("nobody"), False)
+    assert said["errorCode"] == "FLAG_NOT_FOUND" and said["flagMetadata"]["flagSetId"] == HERE and said["flagMetadata"]["contextId"] and said["flagMetadata"]["version"].isdigit()
+
+
 def test_another_context(web):
     assert web.ask("boolean", web.flag, True, targetingKey="u1", plan="free")["value"] is False
     assert web.ask("boolean", web.flag, False, targetingKey="u1", plan="pro")["value"] is True
