@@ -183,6 +183,7 @@ static int open_stream(struct api *api, const struct route *route, const struct 
         .environment = environment,
         .name = slice_of(json_get_text(params, "name")),
         .key = slice_of(principal->name),
+        .key_id = slice_of(principal->id),
         .after = given ? &after : NULL,
     };
     return hub_open(api->hub, &reader, &response->stream, err);

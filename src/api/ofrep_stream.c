@@ -97,6 +97,7 @@ int ofrep_open_stream(struct ofrep *ofrep, struct http_response *response, struc
     const struct hub_reader reader = {
         .environment = ofrep->environment,
         .key = slice_of(ofrep->principal.name),
+        .key_id = slice_of(ofrep->principal.id),
         .after = given ? &after : NULL,
         .form = HUB_NOTICES,
     };

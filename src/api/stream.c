@@ -35,13 +35,13 @@ struct stream {
     struct http_stream http;
     struct hub *hub;
     struct stream *previous, *next;
-    char environment[64];
+    char environment[64], key_id[HUB_KEY_ID_MAX + 1];
     enum hub_form form;
     uint64_t cursor;       /* number of the next event to look at */
     struct event *current; /* being sent, or NULL */
     struct str own;        /* a frame of this stream alone: ready, refetch, comment */
     size_t sent;           /* of `own`, then of `current` */
-    bool sleeping;
+    bool sleeping, revoked;
     int64_t spoke_at;
     uint32_t slot;
     uint64_t nonce;
@@ -73,6 +73,7 @@ struct hub {
     uint32_t slots_used, free_slot;
     size_t confirming;
     uint64_t refused, confirmations;
+    uint64_t keys; /* the generation that streams were held to */
     bool ended;
 };
 
@@ -267,9 +268,23 @@ static void add_events(struct hub *hub, const struct snapshot *snapshot, const s
     }
 }
 
+static void end_revoked(struct hub *hub, const struct snapshot *snapshot) {
+    uint64_t keys = snapshot_keys_generation(snapshot);
+    if (keys == hub->keys) return;
+    hub->keys = keys;
+    for (struct stream *stream = hub->streams; stream; stream = stream->next) {
+        if (!*stream->key_id || snapshot_key_by_id(snapshot, slice_of(stream->key_id))) continue;
+        stream->revoked = true;
+        if (!stream->sleeping) continue;
+        stream->sleeping = false;
+        http_stream_wake(stream->http.wake);
+    }
+}
+
 void hub_changed(void *ctx, const struct snapshot *snapshot, const struct live_news *news) {
     struct hub *hub = ctx;
     pthread_mutex_lock(&hub->lock);
+    end_revoked(hub, snapshot);
     if (news->anew || !hub->newest.epoch) begin_anew(hub, snapshot_position(snapshot));
     add_events(hub, snapshot, news);
     hub->newest = snapshot_position(snapshot);
@@ -356,6 +371,7 @@ static void piece_done(struct stream *stream) {
 
 static ssize_t read_locked(struct stream *stream, char *buffer, size_t max) {
     size_t filled = 0;
+    if (stream->revoked) return -1;
     while (filled < max) {
         struct slice piece = next_piece(stream);
         if (stream->own.failed) return -1;
@@ -465,6 +481,8 @@ static struct stream *stream_new(struct hub *hub, const struct hub_reader *reade
     stream->http = (struct http_stream){.ctx = stream, .read = stream_read, .close = stream_close};
     snprintf(stream->environment, sizeof(stream->environment), "%.*s", (int)reader->environment.len,
              reader->environment.ptr);
+    snprintf(stream->key_id, sizeof(stream->key_id), "%.*s", (int)reader->key_id.len,
+             reader->key_id.ptr ? reader->key_id.ptr : "");
     stream->form = reader->form;
     stream->opened_at = clock_wall(hub->options.clock);
     stream->name = stream->texts;

@@ -11,6 +11,8 @@
  * never taken for the one that has its slot now. A confirmation costs the same whatever is open; only a listing looks at all streams. What is
  * confirmed belongs to this hub, is kept nowhere else, and goes when the stream closes.
  *
+ * A stream whose key is revoked ends at once, without the rest of what it was being told.
+ *
  * One lock guards ring and streams; it is held while a stream is woken. Any thread.
  */
 #ifndef SERIN_API_STREAM_H
@@ -38,9 +40,11 @@ void hub_changed(void *ctx, const struct snapshot *snapshot, const struct live_n
 struct position hub_environment_position(struct hub *hub, struct slice environment);
 /* What a stream says: all above, or for OpenFeature's clients only that there is something new (`message`), once for all that waits to be sent. */
 enum hub_form { HUB_CHANGES, HUB_NOTICES };
-/* Who reads, copied: `name` as the reader calls itself (at most OPS_LABEL_MAX bytes, or without `ptr`), `key` the name of its key. */
+/* Who reads, copied: `name` as the reader calls itself (at most OPS_LABEL_MAX bytes, or without `ptr`), `key` the name of its key, `key_id` (at most
+ * HUB_KEY_ID_MAX bytes) what it is known by: once it is revoked the stream ends. Without `key_id`: nobody's. */
+#define HUB_KEY_ID_MAX 63
 struct hub_reader {
-    struct slice environment, name, key;
+    struct slice environment, name, key, key_id;
     const struct position *after; /* NULL: from now on */
     enum hub_form form;
 };

@@ -516,7 +516,7 @@ static void test_a_laggard_is_told_with_its_name_and_key(void **state) {
     char id[STREAM_ID_SIZE];
     struct hub_standing standing;
     struct arena arena = ARENA_INIT;
-    const struct hub_reader who = {SLICE_LIT("production"), SLICE_LIT("web-3"), SLICE_LIT("the key of web"), NULL};
+    const struct hub_reader who = {SLICE_LIT("production"), SLICE_LIT("web-3"), SLICE_LIT("the key of web")};
     int64_t before = clock_wall(&world.clock);
     assert_int_equal(hub_open(hub, &who, &reader.stream, NULL), 0);
     reader.stream->wake = &reader.wake;
@@ -531,6 +531,30 @@ static void test_a_laggard_is_told_with_its_name_and_key(void **state) {
     assert_true(standing.laggards[0].opened_at >= before);
     assert_true(standing.laggards[0].opened_at <= clock_wall(&world.clock));
     arena_deinit(&arena);
+}
+
+/* What waits to be sent is not sent any more. */
+static void test_a_revoked_key_ends_its_streams(void **state) {
+    struct reader theirs = {.stream = NULL}, ours;
+    char revoke[128];
+    world_do(&world, "key_create", "{'name':'web','role':'resolve'}");
+    const char *id = json_string_value(json_at(world.answer, "/id"));
+    const struct hub_reader who = {.environment = SLICE_LIT("production"), .key_id = slice_of(id)};
+    assert_int_equal(hub_open(hub, &who, &theirs.stream, NULL), 0);
+    theirs.stream->wake = &theirs.wake;
+    snprintf(revoke, sizeof(revoke), "{'key':'%s','reason':'lost'}", id);
+    open_reader(&ours, "production", NULL);
+    assert_int_equal(drain(&theirs, 4096), 0);
+    world_do(&world, "key_create", "{'name':'other','role':'resolve'}");
+    assert_int_equal(drain(&theirs, 4096), 0);
+    deploy("a", "production", 1);
+    world_do(&world, "key_revoke", revoke);
+    assert_int_equal(drain(&theirs, 4096), -1);
+    assert_int_equal(theirs.seen.len, 0);
+    assert_int_equal(drain(&ours, 4096), 0);
+    assert_int_equal(count_of(&ours, "event: change\n"), 1);
+    close_reader(&theirs);
+    close_reader(&ours);
 }
 
 /* Whoever has the newest change of its environment has all that other environments' changes leave there; nobody has what is to come. */
@@ -785,6 +809,7 @@ int main(void) {
         TEST(test_everything_anew_says_refetch),
         TEST(test_confirming),
         TEST(test_a_laggard_is_told_with_its_name_and_key),
+        TEST(test_a_revoked_key_ends_its_streams),
         TEST(test_confirming_while_others_change),
         TEST(test_only_open_streams_of_ones_own_environments),
         TEST(test_slots_are_used_again),

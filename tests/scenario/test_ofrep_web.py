@@ -128,8 +128,9 @@ def test_a_token_of_a_revoked_key(server, world):
     asked = world.admin.send("POST", ALL, b"{}", key=made["key"])
     target = asked.json["eventStreams"][0]["endpoint"]["requestUri"]
     with Notices(server, target) as notices:
-        assert notices.status == 200
-    world.admin.op("key_revoke", key=made["id"], reason="gone")
+        assert notices.status == 200 and notices.frame() == [": ready"]
+        world.admin.op("key_revoke", key=made["id"], reason="gone")
+        assert notices.frame() == [], "a stream does not outlive its key"
     assert world.admin.send("GET", target, key=None).status == 401
 
 

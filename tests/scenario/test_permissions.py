@@ -153,8 +153,13 @@ def test_a_revoked_key_stops_at_once(server, world):
     client = server.another(made["key"])
     params = world.recipe("deploy")
     assert client.call("whoami").status == 200
-    server.admin.op("key_revoke", key=made["id"], reason="lost")
+    with Events(client, environment=ENVIRONMENT) as its, Events(server.admin, environment=ENVIRONMENT) as ours:
+        server.admin.op("key_revoke", key=made["id"], reason="lost")
+        assert its.next() is None, "a stream does not outlive its key"
+        server.admin.op("deploy", **params)
+        assert ours.next()["event"] == "change"
     before = server.admin.head()
+    params = world.recipe("deploy")
     for name, params in [("whoami", {}), ("deploy", params), ("agent_list", {}), ("resolve", world.recipe("resolve"))]:
         assert client.call(name, **params).status == 401
     with Events(client, environment=ENVIRONMENT) as events:
