@@ -40,7 +40,7 @@ def milliseconds(written):
 
 def wrk(server, path, seconds, script=None, connections=CONNECTIONS):
     """One load over keep-alive connections; every answer must be a success."""
-    command = [machine.program("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", f"Authorization: Bearer {servers.KEY}"]
+    command = [machine.program("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", f"Authorization: Bearer {server.key}"]
     if script:
         command += ["-s", script]
     before = server.cpu_seconds()
@@ -55,6 +55,14 @@ def wrk(server, path, seconds, script=None, connections=CONNECTIONS):
     return Load(rate=float(found(r"^Requests/sec:\s+([\d.]+)")), user_us=user, kernel_us=kernel, requests=requests,
                 median_ms=milliseconds(found(r"^ +50% +(\S+)")), p99_ms=milliseconds(found(r"^ +99% +(\S+)")),
                 max_ms=milliseconds(found(r"^ +Latency +\S+ +\S+ +(\S+)")))
+
+
+def post_script(path, body, headers=None):
+    """Makes wrk send that JSON, with further headers; answers `path`, where the script then stands."""
+    lines = ["wrk.method = \"POST\"", f"wrk.body = [[{body}]]"]
+    lines += [f"wrk.headers[\"{name}\"] = [[{value}]]" for name, value in {"Content-Type": "application/json", **(headers or {})}.items()]
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 def request_bytes(method, target, body=b""):

@@ -34,6 +34,13 @@ def own(name):
     return path
 
 
+def js(path):
+    """What runs in Node, of bench/js, once its packages are installed."""
+    if not (ROOT / "bench/js/node_modules").exists():
+        sys.exit("bench: the packages of bench/js are missing; `tools/install-deps bench` installs them")
+    return ROOT / "bench/js" / path
+
+
 def pinned(core, *command):
     return [program("taskset"), "-c", str(core), *map(str, command)]
 
@@ -77,6 +84,12 @@ def busy_cores(seconds=1):
     return (1 - idle / all_ticks) * os.cpu_count()
 
 
+def peers():
+    """The packages that bench/js asks for, in their versions."""
+    wanted = json.loads((ROOT / "bench/js/package.json").read_text())["dependencies"]
+    return [f"{name} {version}" for name, version in wanted.items()]
+
+
 def facts():
     """Which machine and which versions the figures are of."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -88,6 +101,7 @@ def facts():
         "nginx": first_line(program("nginx"), "-v").split("/")[-1],
         "redis": first_line(program("redis-server"), "--version").split(" sha=")[0],
         "postgresql": first_line(program("postgres"), "--version"),
+        "node": f"{first_line(program('node'), '--version')}; {', '.join(peers())}",
         "sqlite": first_line("pkg-config", "--modversion", "sqlite3"),
         "wrk": first_line(program("wrk"), "-v").split(" Copyright")[0],
         "other work": f"{busy_cores():.2f} of {os.cpu_count()} cores busy while none of this ran",

@@ -2,6 +2,7 @@
 """Serin and the peers beside it. Each server runs in a folder of its own on a free port of loopback, pinned to the servers' core, and
 is ended by its process id when its `with` block ends."""
 import http.client
+import json
 import os
 import pwd
 import resource
@@ -32,9 +33,10 @@ def raise_file_limit():
 
 
 class Server:
-    """A process that listens on `port` once `ready()` says so."""
+    """A process that listens on `port` once `ready()` says so, and takes `key` from who asks."""
 
     name = ""
+    key = KEY
     stop_signal = signal.SIGTERM
 
     def __init__(self, command, folder, port, **options):
@@ -89,11 +91,11 @@ class Server:
     def resident_bytes(self):
         return int(Path(f"/proc/{self.pid()}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def call(self, method, path, body=None):
+    def call(self, method, path, body=None, key=None):
         """The bytes of an answer that must be a success."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request(method, path, body, {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"})
+            connection.request(method, path, body, {"Authorization": f"Bearer {key or self.key}", "Content-Type": "application/json"})
             answer = connection.getresponse()
             content = answer.read()
         finally:
@@ -171,21 +173,23 @@ events {{ worker_connections 1024; }}
 http {{
   access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; return 200 '{body}'; }} }}
+  server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; return 200 '{body}'; }}
+            location = {unchanged} {{ add_header ETag '"unchanged"' always; return 304; }} }}
 }}
 """
 
 
 class Nginx(Server):
-    """One worker that answers every request with the same bytes."""
+    """One worker that answers every request with the same bytes; at one address it says instead that nothing has changed."""
 
     name = "nginx"
+    UNCHANGED = "/unchanged"
 
     def __init__(self, folder, body):
         port = free_port()
         conf = folder / "nginx.conf"
         escaped = body.decode().replace("\\", "\\\\").replace("'", "\\'")
-        conf.write_text(NGINX.format(folder=folder, port=port, body=escaped))
+        conf.write_text(NGINX.format(folder=folder, port=port, body=escaped, unchanged=self.UNCHANGED))
         super().__init__(machine.pinned(machine.SERVER_CORE, machine.program("nginx"), "-p", folder, "-c", conf), folder, port)
         if self.call("GET", "/") != body:
             sys.exit("bench: nginx answers other bytes")
@@ -212,12 +216,12 @@ class Redis(Server):
 
 
 class Postgres(Server):
-    """A fresh cluster with default settings and one table, `value` in a row for each of the keys."""
+    """A fresh cluster with default settings."""
 
     name = "postgresql"
     stop_signal = signal.SIGINT  # ends at once; with SIGTERM it would wait for its clients
 
-    def __init__(self, folder, keys, value):
+    def __init__(self, folder):
         port = free_port()
         data = folder / "data"
         # It refuses to run as root; the package brings a user for it.
@@ -228,7 +232,6 @@ class Postgres(Server):
         machine.run(machine.program("initdb"), "-D", data, "-U", "bench", "-A", "trust", "--no-sync", cwd=folder, **self.as_user)
         command = [machine.program("postgres"), "-D", data, "-p", port, "-k", folder]
         super().__init__(machine.pinned(machine.SERVER_CORE, *command), folder, port, **self.as_user)
-        self.load(keys, value)
 
     def ready(self):
         done = subprocess.run(self.client("psql", "-c", "SELECT 1"), capture_output=True)
@@ -238,9 +241,40 @@ class Postgres(Server):
         return [machine.program(name), "-h", "127.0.0.1", "-p", str(self.port), "-U", "bench", *map(str, arguments), "postgres"]
 
     def load(self, keys, value):
-        """Stored plain, so that no answer has to be unpacked."""
+        """One table, `value` in a row for each of the keys; stored plain, so that no answer has to be unpacked."""
         rows = "".join(f"{key}\t{value.decode()}\n" for key in keys).replace("\\", "\\\\")
         script = ("CREATE TABLE answers (agent text PRIMARY KEY, answer text);\n"
                   "ALTER TABLE answers ALTER COLUMN answer SET STORAGE PLAIN;\n"
                   f"COPY answers FROM stdin;\n{rows}\\.\nVACUUM ANALYZE answers;\n")
         machine.run(*self.client("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"), input=script)
+
+
+class Unleash(Server):
+    """The flag server Unleash on a database of its own, as it starts by itself; nothing is told to its makers. Pages and applications ask it with
+    `key`."""
+
+    name = "unleash"
+    REFRESH_MS = 5000  # how old what it answers with may be: by itself more, for which the figure would have to wait
+    key = "default:development.bench-frontend-0123456789abcdef0123456789"
+    ADMIN = "*:*.bench-admin-0123456789abcdef0123456789"
+
+    def __init__(self, folder, postgres):
+        port = free_port()
+        program = machine.js("node_modules/unleash-server/dist/server.js")
+        settings = {"DATABASE_URL": f"postgres://bench@127.0.0.1:{postgres.port}/postgres", "DATABASE_SSL": "false", "HTTP_HOST": "127.0.0.1",
+                    "HTTP_PORT": str(port), "INIT_FRONTEND_API_TOKENS": self.key, "INIT_ADMIN_API_TOKENS": self.ADMIN, "LOG_LEVEL": "warn",
+                    "NODE_ENV": "production", "CHECK_VERSION": "false", "SEND_TELEMETRY": "false", "FRONTEND_API_REFRESH_INTERVAL_MS": str(self.REFRESH_MS)}
+        super().__init__(machine.pinned(machine.SERVER_CORE, machine.program("node"), program), folder, port, env={**os.environ, **settings})
+
+    def create(self, flag, percentage, seen_at):
+        """A flag for a percentage of users; done when the answer at that address has it."""
+        features = "/api/admin/projects/default/features"
+        strategy = {"name": "flexibleRollout", "parameters": {"rollout": str(percentage), "stickiness": "userId", "groupId": flag}}
+        for path, body in (("", {"name": flag, "type": "release"}), (f"/{flag}/environments/development/strategies", strategy),
+                           (f"/{flag}/environments/development/on", {})):
+            self.call("POST", features + path, json.dumps(body), key=self.ADMIN)
+        deadline = time.monotonic() + START_SECONDS
+        while flag.encode() not in self.call("GET", seen_at):
+            if time.monotonic() > deadline:
+                sys.exit(f"bench: {self.name} does not answer with the flag")
+            time.sleep(0.1)
