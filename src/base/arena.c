@@ -22,7 +22,7 @@ struct arena_block {
 };
 
 int slice_equal(struct slice a, struct slice b) {
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+    return a.len == b.len && bytes_equal(a.ptr, b.ptr, a.len);
 }
 
 int slice_equal_text(struct slice a, const char *text) {

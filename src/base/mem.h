@@ -9,7 +9,9 @@
 #define SERIN_BASE_MEM_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +49,29 @@ struct slice {
 static inline struct slice slice_of(const char *text) {
     return (struct slice){text, text ? strlen(text) : 0};
 }
+
+/* Of texts of one length. Most are short: loads that overlap cost less than a call. */
+static inline bool bytes_equal(const char *a, const char *b, size_t len) {
+    if (len > 16) return memcmp(a, b, len) == 0;
+    if (len >= 8) {
+        uint64_t words[4];
+        memcpy(words, a, 8);
+        memcpy(words + 1, b, 8);
+        memcpy(words + 2, a + len - 8, 8);
+        memcpy(words + 3, b + len - 8, 8);
+        return words[0] == words[1] && words[2] == words[3];
+    }
+    if (len >= 4) {
+        uint32_t words[4];
+        memcpy(words, a, 4);
+        memcpy(words + 1, b, 4);
+        memcpy(words + 2, a + len - 4, 4);
+        memcpy(words + 3, b + len - 4, 4);
+        return words[0] == words[1] && words[2] == words[3];
+    }
+    return !len || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
+}
+
 int slice_equal(struct slice a, struct slice b);
 int slice_equal_text(struct slice a, const char *text);
 

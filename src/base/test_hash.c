@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
+#include "base/murmur.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,6 +69,21 @@ static void test_murmur3(void **state) {
         assert_int_equal(murmur3_32(cases[i].text, strlen(cases[i].text), 0), cases[i].hash);
     assert_int_equal(murmur3_32("", 0, 1), 0x514e28b7);
     assert_int_equal(murmur3_32("\xff\xff\xff\xff", 4, 0), 0x76293b50);
+}
+
+/* Cut anywhere, with all seeds and with one alone. */
+static void test_murmur3_in_pieces(void **state) {
+    static const char text[] = "Serin's hash of a text that comes in pieces";
+    for (size_t len = 0; len < sizeof(text); len++)
+        for (size_t cut = 0; cut <= len; cut++) {
+            const struct murmur first = murmur_add(MURMUR_START, (struct slice){text, cut});
+            const struct slice rest = {text + cut, len - cut};
+            uint32_t hash[MURMUR_SEEDS];
+            murmur_end(murmur_add(first, rest), hash);
+            for (uint32_t seed = 0; seed < MURMUR_SEEDS; seed++)
+                assert_int_equal(hash[seed], murmur3_32(text, len, seed));
+            assert_int_equal(murmur_end_alone(first, rest), hash[0]);
+        }
 }
 
 static void test_murmur3_at_any_address(void **state) {
@@ -173,6 +189,7 @@ int main(void) {
         cmocka_unit_test(test_sha256_bit_by_bit),
         cmocka_unit_test(test_sha256_text_reads_back),
         cmocka_unit_test(test_murmur3),
+        cmocka_unit_test(test_murmur3_in_pieces),
         cmocka_unit_test(test_murmur3_at_any_address),
         cmocka_unit_test(test_hex),
         cmocka_unit_test(test_crc32),

@@ -110,6 +110,7 @@ static void read_variant(struct reading *reading, const struct place *at, const 
                           "is of type %s, but the variants before are of type %s: all have one type",
                           flag_type_name(type), flag_type_name(reading->flag->type));
     ret->name = reading_keep(reading, slice_of(at->key));
+    ret->is_false = json_is_false(value);
     keep_member(reading, value, ret);
     if (ret->value.len > FLAG_VALUE_MAX)
         (void)place_fault(reading->members.faults, at, "the value of %s has %zu bytes; at most %d are taken",
@@ -262,9 +263,9 @@ static void read_definition(struct reading *reading, struct err *err) {
 }
 
 int flag_new(const struct flag_source *source, struct flag **ret, struct faults *faults, struct err *err) {
-    _cleanup_(flag_unrefp) struct flag *flag = calloc(1, sizeof(*flag));
+    _cleanup_(flag_unrefp) struct flag *flag = aligned_alloc(FLAG_LINE, sizeof(*flag));
     if (!flag) return err_no_memory(err);
-    flag->count = 1;
+    *flag = (struct flag){.count = 1};
     flag->seq = source->seq;
     size_t before = faults->errors;
     struct reading reading = {{source->definition, {.key = source->at}, faults}, flag, source, false};

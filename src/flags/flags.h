@@ -38,6 +38,7 @@ struct flag_variant {
     struct slice name;
     struct slice value;  /* as JSON; numbers in the form in which they were written */
     struct slice member; /* `"key":value`, which ends with it */
+    bool is_false;
 };
 
 /* What a flag does to an agent's configuration: it takes a tool or a guardrail away (flag_takes_away()), or its value takes the place of a parameter's. */
@@ -63,18 +64,20 @@ struct flag_split {
     } parts[];
 };
 
+#define FLAG_LINE 64
 struct flag {
+    /* What evaluating looks at: together, because a decision asks many flags, and what it waits for is memory. */
+    _Alignas(FLAG_LINE) const struct flag_split *split; /* NULL: the rule is another one */
+    const struct flag_variant *variants;                /* in order of name */
+    struct logic_rule *targeting;                       /* NULL: none */
+    struct slice key;
+    int64_t seq;             /* of the change that set it */
+    int32_t default_variant; /* FLAG_NO_VARIANT: the caller's own default */
+    uint32_t variant_count;
+    enum flag_type type;
+    bool enabled;
     atomic_uint count;
     struct arena arena;
-    struct slice key;
-    int64_t seq; /* of the change that set it */
-    bool enabled;
-    enum flag_type type;
-    const struct flag_variant *variants; /* in order of name */
-    uint32_t variant_count;
-    int32_t default_variant;        /* FLAG_NO_VARIANT: the caller's own default */
-    struct logic_rule *targeting;   /* NULL: none */
-    const struct flag_split *split; /* NULL: the rule is another one */
     const struct flag_binding *bindings;
     uint32_t binding_count;
     struct slice
@@ -119,8 +122,7 @@ void flag_evaluate(const struct flag *flag, const struct logic_context *context,
  * tool, for a switch for emergencies must not open what it was to guard; and it leaves a guardrail. Where the caller's own default applies, nothing is changed. */
 static inline bool flag_takes_away(const struct flag *flag, const struct flag_result *result,
                                    enum flag_binding_kind kind) {
-    if (result->variant != FLAG_NO_VARIANT)
-        return flag->type == FLAG_BOOLEAN && flag->variants[result->variant].value.ptr[0] == 'f';
+    if (result->variant != FLAG_NO_VARIANT) return flag->variants[result->variant].is_false;
     return kind == FLAG_TOOL && (result->reason == FLAG_IS_DISABLED || result->reason == FLAG_IS_ERROR);
 }
 
@@ -129,9 +131,7 @@ struct slice flag_context_key(const struct logic_context *context);
 
 /* What flag_evaluate() says of an enabled flag that is a plain split, for who has a targeting key; inline, because a decision may ask many. */
 static inline void flag_evaluate_split(const struct flag_split *split, struct slice key, struct flag_result *ret) {
-    uint32_t hash[MURMUR_SEEDS], i = 0;
-    murmur_end(murmur_add(split->key, key), hash);
-    uint32_t bucket = (uint32_t)((uint64_t)hash[0] * split->total >> 32);
+    uint32_t i = 0, bucket = (uint32_t)((uint64_t)murmur_end_alone(split->key, key) * split->total >> 32);
     while (bucket >= split->parts[i].end)
         i++;
     *ret = (struct flag_result){FLAG_IS_TARGETED, FLAG_NO_ERROR, (int16_t)split->parts[i].variant};

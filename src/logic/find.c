@@ -24,7 +24,7 @@ static bool index_of(struct slice name, size_t *ret) {
 static inline const struct logic_value *member_of(const struct logic_value *object, struct slice name) {
     for (uint32_t i = 0; i < object->count; i++) {
         const struct logic_member *member = object->members + i;
-        if (member->name.len == name.len && bytes_same(member->name.ptr, name.ptr, name.len)) return &member->value;
+        if (member->name.len == name.len && bytes_equal(member->name.ptr, name.ptr, name.len)) return &member->value;
     }
     return NULL;
 }

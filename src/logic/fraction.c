@@ -18,10 +18,8 @@ static bool hash_user(struct machine *machine, uint32_t *ret) {
     const struct logic_value *key = find_name(machine, &machine->data, SLICE_LIT("targetingKey"));
     if (!key || key->type != LOGIC_TEXT || !key->count) return false;
     struct murmur murmur = MURMUR_START;
-    uint32_t hash[MURMUR_SEEDS];
     if (machine->context && !machine->scoped) murmur = murmur_add(murmur, machine->context->flag_key);
-    murmur_end(murmur_add(murmur, logic_slice(key)), hash);
-    *ret = hash[0];
+    *ret = murmur_end_alone(murmur, logic_slice(key));
     return true;
 }
 

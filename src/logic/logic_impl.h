@@ -9,28 +9,6 @@
 
 #include "logic/logic.h"
 
-/* Of the same length. Names and values are short: loads that overlap cost less than a call. */
-static inline bool bytes_same(const char *a, const char *b, size_t len) {
-    if (len > 16) return memcmp(a, b, len) == 0;
-    if (len >= 8) {
-        uint64_t words[4];
-        memcpy(words, a, 8);
-        memcpy(words + 1, b, 8);
-        memcpy(words + 2, a + len - 8, 8);
-        memcpy(words + 3, b + len - 8, 8);
-        return words[0] == words[1] && words[2] == words[3];
-    }
-    if (len >= 4) {
-        uint32_t words[4];
-        memcpy(words, a, 4);
-        memcpy(words + 1, b, 4);
-        memcpy(words + 2, a + len - 4, 4);
-        memcpy(words + 3, b + len - 4, 4);
-        return words[0] == words[1] && words[2] == words[3];
-    }
-    return !len || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
-}
-
 enum logic_code {
     STEP_VALUE,     /* pushes values[at] */
     STEP_ATTRIBUTE, /* pushes the member whose name is values[at] */

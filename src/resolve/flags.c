@@ -18,11 +18,35 @@ static struct logic_context context_of(const struct resolve_question *question, 
     return context;
 }
 
+/* One of the terms of decision->flags_sum, which do not wait for one another: the last steps of SplitMix64 over place, change and variant. */
+static uint64_t mix(uint32_t place, int64_t seq, int16_t variant) {
+    uint64_t x = ((uint64_t)seq << 16 ^ (uint16_t)variant) + (place + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
+    return x ^ x >> 31;
+}
+
+static void note(const struct flag *flag, uint32_t i, struct decision *ret) {
+    const struct flag_result *result = &ret->results[i];
+    uint64_t bit = UINT64_C(1) << i;
+    ret->flags_sum += mix(i, flag->seq, result->variant);
+    if (result->variant != FLAG_NO_VARIANT) {
+        struct slice member = flag->variants[result->variant].member;
+        __builtin_prefetch(member.ptr);
+        ret->valued |= bit;
+        ret->valued_bytes += member.len + 1;
+    }
+    if (flag_takes_away(flag, result, FLAG_GUARDRAIL)) ret->off |= bit;
+    if (flag_takes_away(flag, result, FLAG_TOOL)) ret->withheld |= bit;
+}
+
 static void ask(const struct resolve_question *question, struct decision *ret) {
     struct logic_scratch scratch;
     struct logic_member member;
     struct logic_context context = context_of(question, &member);
     struct slice key = flag_context_key(&context);
+    for (uint32_t i = 0; i < ret->bound->flag_count; i++)
+        __builtin_prefetch(ret->slots[ret->bound->slots[i]]);
     for (uint32_t i = 0; i < ret->bound->flag_count; i++) {
         const struct flag *flag = ret->slots[ret->bound->slots[i]];
         struct flag_result *result = &ret->results[i];
@@ -30,10 +54,7 @@ static void ask(const struct resolve_question *question, struct decision *ret) {
             flag_evaluate_split(flag->split, key, result);
         else
             flag_evaluate(flag, &context, &scratch, NULL, NULL, result);
-        uint64_t bit = UINT64_C(1) << i;
-        if (result->variant != FLAG_NO_VARIANT) ret->valued |= bit;
-        if (flag_takes_away(flag, result, FLAG_GUARDRAIL)) ret->off |= bit;
-        if (flag_takes_away(flag, result, FLAG_TOOL)) ret->withheld |= bit;
+        note(flag, i, ret);
     }
 }
 
@@ -45,7 +66,8 @@ void decide_flags(const struct snapshot *snapshot, const struct resolve_question
     if (!ret->bound) return;
     ret->slots = snapshot_flags_slots(flags);
     ret->pieces = snapshot_bound_pieces(ret->bound, ret->version);
-    ret->valued = ret->off = ret->withheld = 0;
+    ret->valued = ret->off = ret->withheld = ret->flags_sum = 0;
+    ret->valued_bytes = 0;
     ask(question, ret);
 }
 
@@ -152,29 +174,19 @@ char *put_flagged_tail(const struct decision *decision, char *at) {
     return put(at, SLICE_LIT("}}"));
 }
 
-/* Every value may stand once among the flags, and at each piece that it is for. */
-size_t flagged_size(const struct decision *decision) {
-    size_t size = decision->version->decision_tail.len + 2;
-    for (uint32_t i = 0; i < decision->bound->flag_count; i++)
-        if (decision->valued >> i & 1) size += variant_of(decision, i)->member.len + 1;
-    if (!decision->pieces || !decision->pieces->takes_values) return size;
-    for (uint32_t i = 0; i < decision->pieces->count; i++) {
-        const struct piece *piece = &decision->pieces->pieces[i];
-        if (piece->flags) size += piece->text.len + piece->after.len + first_value(decision, piece->flags).len + 1;
-    }
+static size_t repeated_size(const struct decision *decision) {
+    size_t size = 0;
+    for (uint32_t i = 0; i < decision->pieces->count; i++)
+        size += first_value(decision, decision->pieces->pieces[i].flags).len;
     return size;
 }
 
-/* Of what the flags said: another flag, another definition and another variant each make another number. */
-uint64_t flags_sum(const struct decision *decision) {
-    uint64_t sum = decision->bound->flag_count;
-    for (uint32_t i = 0; i < decision->bound->flag_count; i++) {
-        const struct flag *flag = decision->slots[decision->bound->slots[i]];
-        sum = (sum ^ (uint64_t)flag->seq) * UINT64_C(0x9E3779B97F4A7C15);
-        sum = ((sum ^ sum >> 29) + (uint64_t)(decision->results[i].variant + 2)) * UINT64_C(0xBF58476D1CE4E5B9);
-        sum ^= sum >> 32;
-    }
-    return sum;
+/* Every value may stand once among the flags, and at each piece that it is for. */
+size_t flagged_size(const struct decision *decision) {
+    size_t size = decision->version->decision_tail.len + 2 + decision->valued_bytes;
+    if (!decision->pieces) return size;
+    size += decision->pieces->texts;
+    return size + (decision->pieces->repeats ? repeated_size(decision) : decision->valued_bytes);
 }
 
 /* ---- explaining ---- */

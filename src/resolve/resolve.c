@@ -266,8 +266,11 @@ static size_t session_etag(const struct decision *decision, char *ret) {
 
 /* Before the last quote. */
 static size_t add_flags(const struct decision *decision, char *etag, size_t len) {
-    return len - 1 +
-           (size_t)snprintf(etag + len - 1, DECISION_ETAG_SIZE - len + 1, ".f%" PRIx64 "\"", flags_sum(decision));
+    char *at = put(etag + len - 1, SLICE_LIT(".f"));
+    hex_encode(&decision->flags_sum, sizeof(decision->flags_sum), at);
+    at = put(at + 2 * sizeof(decision->flags_sum), SLICE_LIT("\""));
+    *at = '\0';
+    return (size_t)(at - etag);
 }
 
 size_t decision_etag(const struct decision *decision, char ret[DECISION_ETAG_SIZE]) {

@@ -31,11 +31,10 @@ bool in_audience(const struct logic_rule *audience, const struct resolve_questio
 
 /* Asks the flags that are bound to the agent, once the version is chosen; ret->bound is NULL before. */
 void decide_flags(const struct snapshot *snapshot, const struct resolve_question *question, struct decision *ret);
-/* For decisions that have `bound`: how they end; of that the configuration alone; the most bytes of either; what their ETag has of the flags. */
+/* For decisions that have `bound`: how they end; of that the configuration alone; the most bytes of either. */
 char *put_flagged_tail(const struct decision *decision, char *at);
 char *put_flagged_config(const struct decision *decision, char *at);
 size_t flagged_size(const struct decision *decision);
-uint64_t flags_sum(const struct decision *decision);
 /* The member `flags` of `explain`, if there are any. */
 void explain_flags(const struct decision *decision, const struct resolve_question *question, struct jw *jw);
 

@@ -494,6 +494,46 @@ static void test_etags(void **state) {
     snapshot_unref(snapshot);
 }
 
+/* Set by one change, so that nothing but what they say tells them apart. */
+static void test_an_etag_knows_which_flag_says_what(void **state) {
+#define EITHER(key, variant)                                                                                           \
+    {                                                                                                                  \
+        key, "{\"state\":\"ENABLED\",\"variants\":{\"x\":1,\"y\":2},\"defaultVariant\":\"" variant "\"}",              \
+            TO("parameter", key), 5                                                                                    \
+    }
+    static const struct snapshot_flag_spec worlds[][2] = {{EITHER("a", "x"), EITHER("b", "y")},
+                                                          {EITHER("a", "y"), EITHER("b", "x")}};
+    char etags[2][DECISION_ETAG_SIZE];
+    for (size_t i = 0; i < 2; i++) {
+        struct snapshot *snapshot = world_of(&full, worlds[i], 2);
+        struct decision decision = decide(snapshot, "support", "u");
+        decision_etag(&decision, etags[i]);
+        snapshot_unref(snapshot);
+    }
+    assert_string_not_equal(etags[0], etags[1]);
+}
+
+/* What is reserved counts a value at each place at which it stands. */
+static void test_there_is_room_for_long_values(void **state) {
+    static const char *const bindings[] = {
+        TO("parameter", "temperature"), TO("parameter", "seed"), TO("parameter", "model"),
+        "[{\"agent\":\"support\",\"parameter\":\"temperature\"},{\"agent\":\"support\",\"parameter\":\"seed\"},"
+        "{\"agent\":\"support\",\"parameter\":\"model\"}]"};
+    char definition[FLAG_VALUE_MAX + 200], value[FLAG_VALUE_MAX - 1];
+    memset(value, 'v', sizeof(value));
+    value[sizeof(value) - 1] = '\0';
+    snprintf(definition, sizeof(definition),
+             "{\"state\":\"ENABLED\",\"variants\":{\"v\":\"%s\"},\"defaultVariant\":\"v\"}", value);
+    for (size_t i = 0; i < ARRAY_LEN(bindings); i++) {
+        struct snapshot_flag_spec flag = {"f", definition, bindings[i], 5};
+        struct snapshot *snapshot = world_of(&full, &flag, 1);
+        struct decision decision = decide(snapshot, "support", "u");
+        json_decref(written(&decision));
+        assert_true(decision_size(&decision) < (i + 2) * FLAG_VALUE_MAX + 4096);
+        snapshot_unref(snapshot);
+    }
+}
+
 /* The candidate's configuration has flags of its own. */
 static void test_flags_apply_to_what_was_chosen(void **state) {
     static const struct served two = {
@@ -633,6 +673,8 @@ int main(void) {
         cmocka_unit_test(test_random_configurations),
         cmocka_unit_test(test_step_by_step_as_at_once),
         cmocka_unit_test(test_etags),
+        cmocka_unit_test(test_an_etag_knows_which_flag_says_what),
+        cmocka_unit_test(test_there_is_room_for_long_values),
         cmocka_unit_test(test_flags_apply_to_what_was_chosen),
         cmocka_unit_test(test_the_safe_side),
         cmocka_unit_test(test_no_mix),

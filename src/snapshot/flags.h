@@ -61,7 +61,8 @@ struct snapshot_pieces {
     const struct snapshot_version *version;
     const struct piece *pieces;
     uint32_t count;
-    bool takes_values; /* there are VALUE, WHOLE or INSIDE among them */
+    bool repeats;   /* a flag's value may stand at several of them */
+    uint32_t texts; /* bytes that may stand beside all values */
 };
 
 /* What flags do to one agent. */

@@ -303,6 +303,24 @@ static int take_member(struct maker *maker, const struct part *part, struct miss
     return 0;
 }
 
+static bool takes_value(const struct piece *piece) {
+    return piece->kind == PIECE_VALUE || piece->kind == PIECE_WHOLE || piece->kind == PIECE_INSIDE;
+}
+
+/* How much room values may need: a decision that knows it need not go over the pieces twice. */
+static void count_values(struct snapshot_pieces *pieces) {
+    uint64_t seen = 0;
+    pieces->repeats = false;
+    pieces->texts = 0;
+    for (uint32_t i = 0; i < pieces->count; i++) {
+        const struct piece *piece = &pieces->pieces[i];
+        if (!takes_value(piece)) continue;
+        pieces->repeats |= (seen & piece->flags) != 0;
+        pieces->texts += (uint32_t)(piece->text.len + piece->after.len + 1);
+        seen |= piece->flags;
+    }
+}
+
 int pieces_make(struct slice config, const struct use *uses, size_t use_count, struct arena *arena,
                 struct snapshot_pieces *ret) {
     struct maker maker = {.uses = uses, .use_count = use_count, .from = config.ptr, .end = config.ptr + config.len};
@@ -318,6 +336,6 @@ int pieces_make(struct slice config, const struct use *uses, size_t use_count, s
     flush(&maker, PIECE_TEXT, maker.end);
     ret->pieces = maker.pieces;
     ret->count = maker.count;
-    ret->takes_values = is_used(&maker, FLAG_PARAMETER);
+    count_values(ret);
     return 0;
 }
