@@ -28,7 +28,7 @@ int api_new(const struct api_options *options, struct api **ret, struct err *err
     api->options = *options;
     int r = ofrep_origins_check(options->cors_origins, err);
     if (r == 0 && options->cors_origins && !(api->cors_origins = strdup(options->cors_origins))) r = err_no_memory(err);
-    if (r == 0) r = random_bytes(&api->process, sizeof(api->process), err);
+    if (r == 0) r = random_bytes(api->tag_key, sizeof(api->tag_key), err);
     if (r == 0) r = random_bytes(api->stream_secret, sizeof(api->stream_secret), err);
     if (r == 0) r = start_hub(api, err);
     if (r == 0) r = quota_new(options->ops->clock, options->requests_per_key, &api->quota, err);

@@ -22,8 +22,8 @@ struct api {
     struct hub *hub;
     struct quota *quota;
     struct str openapi;
-    char *cors_origins; /* NULL: nobody's */
-    uint64_t process;   /* another number for each */
+    char *cors_origins;  /* NULL: nobody's */
+    uint64_t tag_key[2]; /* for the tags of OpenFeature's lists: another one for each process */
     uint8_t stream_secret
         [SHA256_SIZE]; /* signs the tokens of OpenFeature's event streams, for as long as this process lives */
     _Atomic(const struct http_server *) server; /* NULL until it was started */

@@ -8,13 +8,13 @@
  */
 #include "api/ofrep_impl.h"
 
-#include <stdio.h>
+#define TAG_SIZE 19 /* 16 digits, quotes, a NUL */
 
 /* Which list it is. */
 struct edition {
-    const char *position; /* of the environment */
-    const char *claim;    /* of the token for its stream */
-    const char *tag;
+    struct position position; /* of the environment */
+    int64_t until;            /* the token for its stream holds */
+    struct slice tag;
 };
 
 struct bulk {
@@ -91,12 +91,14 @@ static int write_flags(struct bulk *bulk, struct err *err) {
 
 /* Without `origin`: clients put that of their own base address before it. The stream begins behind what this list shows, so nothing is missed between the two. */
 static int write_streams(const struct ofrep *ofrep, const struct edition *edition, struct str *out) {
-    const char *token = ofrep_token(ofrep, edition->claim);
+    char position[POSITION_TEXT_SIZE];
+    const char *token = ofrep_token(ofrep, edition->until);
     if (!token) return -ERR_NO_MEMORY;
+    position_text(edition->position, position);
     str_add_slice(
         out,
         SLICE_LIT(",\"eventStreams\":[{\"type\":\"sse\",\"endpoint\":{\"requestUri\":\"" OFREP_STREAM_PATH "?after="));
-    str_add_text(out, edition->position);
+    str_add_text(out, position);
     str_add_slice(out, SLICE_LIT("&token="));
     str_add_text(out, token);
     str_add_slice(out, SLICE_LIT("\"}}]}"));
@@ -117,44 +119,37 @@ static int write_all(const struct ofrep *ofrep, const struct edition *edition, s
 
 /* ---- the tag ---- */
 
-static int find_position(const struct ofrep *ofrep, struct edition *edition, struct err *err) {
+static struct position position_of(const struct ofrep *ofrep) {
     struct position position = hub_environment_position(ofrep->api->hub, ofrep->environment);
     struct position held = snapshot_position(ofrep->snapshot);
-    char *text = arena_alloc(http_arena(ofrep->request), POSITION_TEXT_SIZE);
-    if (!text) return err_no_memory(err);
-    position_text(position_compare(position, held) < 0 ? position : held, text);
-    edition->position = text;
-    return 0;
+    return position_compare(position, held) < 0 ? position : held;
 }
 
-/* A session that has yet to begin begins without a change of its context, so what it comes to now is in it, too. The claim and the process stand for the token, whose signature takes longer than all the rest: whoever is told "nothing new" has one that holds. */
-static int make_tag(const struct ofrep *ofrep, struct edition *edition, struct err *err) {
-    char time[INT_TEXT_MAX], session[INT_TEXT_MAX], hex[33];
-    struct sha256 hash;
-    size_t time_len = (size_t)(text_from_int(time, ofrep->asked.attributes.timestamp) - time);
-    size_t session_len = (size_t)(text_from_int(session, asked_session(ofrep->api, &ofrep->asked)) - session);
-    const struct slice process = {(const char *)&ofrep->api->process, sizeof(ofrep->api->process)};
-    const struct slice depends[] = {
-        slice_of(edition->position), slice_of(edition->claim), {time, time_len}, {session, session_len}, process};
-    int r = ofrep_hash(ofrep, depends, ARRAY_LEN(depends), &hash, err);
-    if (r < 0) return r;
-    hex_encode(hash.bytes, 16, hex);
-    edition->tag = arena_printf(http_arena(ofrep->request), "\"%s\"", hex);
-    return edition->tag ? 0 : err_no_memory(err);
+/* A session that has yet to begin begins without a change of its context, so what it comes to now is in it, too. What the token says stands for it, for its signature takes longer than all the rest, and the process, whose hash it is: whoever is told "nothing new" has one
+ * that holds. */
+static int make_edition(const struct ofrep *ofrep, struct edition *ret, struct err *err) {
+    char *tag = arena_alloc(http_arena(ofrep->request), TAG_SIZE);
+    if (!tag) return err_no_memory(err);
+    *ret = (struct edition){position_of(ofrep), ofrep_token_until(ofrep), {tag, TAG_SIZE - 1}};
+    const int64_t depends[] = {ret->position.epoch, ret->position.seq, ret->until, ofrep->asked.attributes.timestamp,
+                               asked_session(ofrep->api, &ofrep->asked)};
+    uint64_t hash = ofrep_hash(ofrep, depends, ARRAY_LEN(depends));
+    hex_encode(&hash, sizeof(hash), tag + 1);
+    tag[0] = tag[TAG_SIZE - 2] = '"';
+    tag[TAG_SIZE - 1] = '\0';
+    return 0;
 }
 
 int ofrep_bulk(struct ofrep *ofrep, struct http_response *response, struct err *err) {
     struct edition edition = {0};
-    int r = find_position(ofrep, &edition, err);
-    if (r == 0 && !(edition.claim = ofrep_claim(ofrep))) r = err_no_memory(err);
-    if (r == 0) r = make_tag(ofrep, &edition, err);
+    int r = make_edition(ofrep, &edition, err);
     if (r < 0) return r;
-    bool held = request_has_tag(ofrep->request, edition.tag);
+    bool held = request_has_tag(ofrep->request, edition.tag.ptr);
     if (!held) r = ofrep_prepare(ofrep, err);
     if (r == 0 && !held) r = write_all(ofrep, &edition, &response->body, err);
     if (r < 0) return r;
     response->status = held ? 304 : 200;
     response->content_type = "application/json";
-    http_response_header(response, "ETag", edition.tag);
+    http_response_text(response, "ETag", edition.tag);
     return 0;
 }

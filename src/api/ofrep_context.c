@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The context of an evaluation: what is plain is read in place, as for resolving; the rest is parsed, and whoever is wrong is told where. */
 #include "api/ofrep_impl.h"
+#include "base/siphash.h"
 #include "model/names.h"
 
 #include <string.h>
@@ -53,69 +54,65 @@ int ofrep_read_context(struct ofrep *ofrep, struct context_room *room, struct er
 
 /* ---- its hash ---- */
 
-/* Each value as its type, its length and its bytes, so that no two contexts are written alike; members in order of name. */
-static void put_value(struct arena *arena, const struct logic_value *value, struct str *out);
+/* Each value as its type, its length and its bytes, so that no two contexts are hashed alike. Of an object the hashes of its members are added up: they may stand in any
+ * order. */
+static void add_value(const uint64_t key[2], const struct logic_value *value, struct siphash *hash);
 
-static void put_head(struct str *out, uint8_t type, uint32_t count) {
-    str_add(out, &type, sizeof(type));
-    str_add(out, &count, sizeof(count));
+static void add_head(struct siphash *hash, uint8_t type, uint64_t count) {
+    siphash_word(hash, (uint64_t)type << 56 | count);
 }
 
-static int by_name(const void *a, const void *b) {
-    struct slice x = (*(const struct logic_member *const *)a)->name, y = (*(const struct logic_member *const *)b)->name;
-    int order = memcmp(x.ptr, y.ptr, x.len < y.len ? x.len : y.len);
-    return order ? order : (x.len > y.len) - (x.len < y.len);
+static void add_text(struct siphash *hash, struct slice text) {
+    add_head(hash, LOGIC_TEXT, text.len);
+    siphash_bytes(hash, text);
 }
 
-static void put_members(struct arena *arena, const struct logic_value *object, struct str *out) {
-    if (!object->count) return;
-    const struct logic_member **sorted = arena_array(arena, object->count, sizeof(struct logic_member *));
-    out->failed |= !sorted;
-    for (uint32_t i = 0; i < object->count && sorted; i++)
-        sorted[i] = &object->members[i];
-    if (sorted) qsort(sorted, object->count, sizeof(struct logic_member *), by_name);
-    for (uint32_t i = 0; i < object->count && sorted; i++) {
-        put_head(out, LOGIC_TEXT, (uint32_t)sorted[i]->name.len);
-        str_add_slice(out, sorted[i]->name);
-        put_value(arena, &sorted[i]->value, out);
+static uint64_t sum_of_members(const uint64_t key[2], const struct logic_value *object) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < object->count; i++) {
+        struct siphash hash = siphash_begin(key);
+        add_text(&hash, object->members[i].name);
+        add_value(key, &object->members[i].value, &hash);
+        sum += siphash_end(hash);
     }
+    return sum;
 }
 
-static void put_value(struct arena *arena, const struct logic_value *value, struct str *out) {
+static void add_value(const uint64_t key[2], const struct logic_value *value, struct siphash *hash) {
+    uint64_t number;
     switch ((enum logic_type)value->type) {
     case LOGIC_NULL:
-        put_head(out, value->type, 0);
+        add_head(hash, value->type, 0);
         break;
     case LOGIC_BOOL:
-        put_head(out, value->type, value->truth);
+        add_head(hash, value->type, value->truth);
         break;
     case LOGIC_NUMBER:
-        put_head(out, value->type, 0);
-        str_add(out, &value->number, sizeof(value->number));
+        memcpy(&number, &value->number, sizeof(number));
+        add_head(hash, value->type, 0);
+        siphash_word(hash, number);
         break;
     case LOGIC_TEXT:
-        put_head(out, value->type, value->count);
-        str_add(out, value->text, value->count);
+        add_text(hash, logic_slice(value));
         break;
     case LOGIC_LIST:
-        put_head(out, value->type, value->count);
+        add_head(hash, value->type, value->count);
         for (uint32_t i = 0; i < value->count; i++)
-            put_value(arena, &value->items[i], out);
+            add_value(key, &value->items[i], hash);
         break;
     case LOGIC_OBJECT:
-        put_head(out, value->type, value->count);
-        put_members(arena, value, out);
+        add_head(hash, value->type, value->count);
+        siphash_word(hash, sum_of_members(key, value));
     }
 }
 
-int ofrep_hash(const struct ofrep *ofrep, const struct slice *more, size_t count, struct sha256 *ret, struct err *err) {
-    _cleanup_(str_deinit) struct str text = STR_INIT;
-    str_add_text(&text, SERIN_VERSION);
-    for (size_t i = 0; i < count; i++) {
-        put_head(&text, LOGIC_TEXT, (uint32_t)more[i].len);
-        str_add_slice(&text, more[i]);
-    }
-    put_value(http_arena(ofrep->request), &ofrep->asked.attributes.data, &text);
-    if (text.failed) return err_no_memory(err);
-    return sha256_bytes(text.data, text.len, ret) < 0 ? err_no_memory(err) : 0;
+uint64_t ofrep_hash(const struct ofrep *ofrep, const int64_t *numbers, size_t count) {
+    const uint64_t *key = ofrep->api->tag_key;
+    struct siphash hash = siphash_begin(key);
+    for (size_t i = 0; i < count; i++)
+        siphash_word(&hash, (uint64_t)numbers[i]);
+    add_text(&hash, slice_of(ofrep->principal.id));
+    add_text(&hash, ofrep->environment);
+    add_value(key, &ofrep->asked.attributes.data, &hash);
+    return siphash_end(hash);
 }

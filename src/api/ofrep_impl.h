@@ -27,9 +27,8 @@ struct ofrep {
 
 /* The context of the body, in `room` where it is plain. TOO_LARGE, UNSUPPORTED_MEDIA, MALFORMED_JSON, INVALID_UTF8; BAD_REQUEST: it is no context. */
 int ofrep_read_context(struct ofrep *ofrep, struct context_room *room, struct err *err) MUST_CHECK;
-/* A hash of the context, the same for the same members in any order, of the further texts, and of this program's version. */
-int ofrep_hash(const struct ofrep *ofrep, const struct slice *more, size_t count, struct sha256 *ret,
-               struct err *err) MUST_CHECK;
+/* A hash of the numbers, who asks, the environment and the context, the same for the same members in any order. Only this process can tell what it will be. */
+uint64_t ofrep_hash(const struct ofrep *ofrep, const int64_t *numbers, size_t count);
 
 /* ---- ofrep_write.c ---- */
 
@@ -47,11 +46,11 @@ void ofrep_write_failure(const char *key, const char *code, const struct err *er
 
 /* ---- ofrep_stream.c: telling of changes ---- */
 
-/* What opens a stream of the environment for who has this key: a claim, and the token that is the claim signed, both in the request's arena, or NULL. No secret of the key is
- * in it, and it holds for OFREP_TOKEN_LIFE at most. Within half of that it stays the same. */
+/* What opens a stream of the environment for who has this key, until then: a claim that is signed, in the request's arena, or NULL. No secret of the key is in it, and
+ * it holds for OFREP_TOKEN_LIFE at most; within half of that it stays the same. */
 #define OFREP_TOKEN_LIFE 3600
-const char *ofrep_claim(const struct ofrep *ofrep);
-const char *ofrep_token(const struct ofrep *ofrep, const char *claim);
+int64_t ofrep_token_until(const struct ofrep *ofrep);
+const char *ofrep_token(const struct ofrep *ofrep, int64_t until);
 #define OFREP_STREAM_PATH "/ofrep/v1/stream"
 /* Opens one for the request's token. UNAUTHENTICATED, TOO_MANY_STREAMS, TOO_MANY_REQUESTS. */
 int ofrep_open_stream(struct ofrep *ofrep, struct http_response *response, struct err *err) MUST_CHECK;

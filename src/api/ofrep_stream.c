@@ -26,15 +26,15 @@ static int64_t seconds_now(const struct api *api) {
     return clock_wall(api->options.ops->clock) / 1000000;
 }
 
-const char *ofrep_claim(const struct ofrep *ofrep) {
-    int64_t until = (seconds_now(ofrep->api) / STEP + 2) * STEP;
-    return arena_printf(http_arena(ofrep->request), "%s.%.*s.%" PRId64, ofrep->principal.id,
-                        (int)ofrep->environment.len, ofrep->environment.ptr, until);
+int64_t ofrep_token_until(const struct ofrep *ofrep) {
+    return (seconds_now(ofrep->api) / STEP + 2) * STEP;
 }
 
-const char *ofrep_token(const struct ofrep *ofrep, const char *claim) {
+const char *ofrep_token(const struct ofrep *ofrep, int64_t until) {
     char mac[MAC_TEXT_SIZE];
-    if (sign(ofrep->api, slice_of(claim), mac) < 0) return NULL;
+    const char *claim = arena_printf(http_arena(ofrep->request), "%s.%.*s.%" PRId64, ofrep->principal.id,
+                                     (int)ofrep->environment.len, ofrep->environment.ptr, until);
+    if (!claim || sign(ofrep->api, slice_of(claim), mac) < 0) return NULL;
     return arena_printf(http_arena(ofrep->request), "%s.%s", claim, mac);
 }
 

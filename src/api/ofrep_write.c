@@ -8,13 +8,23 @@
 #include <stdio.h>
 #include <string.h>
 
+static char *put(char *at, struct slice text) {
+    memcpy(at, text.ptr, text.len);
+    return at + text.len;
+}
+
 /* Who is asked about, without saying who: a hash of the environment and the key. Keys and names of environments need no escapes. */
 int ofrep_prepare(struct ofrep *ofrep, struct err *err) {
+    static const char set[] = "\",\"flagSetId\":\"", context[] = "\",\"contextId\":\"", end[] = "\"}";
     char unit[UNIT_TEXT_SIZE] = "";
     if (ofrep->asked.key.len) resolve_unit(ofrep->environment, ofrep->asked.key, unit);
-    ofrep->set = slice_of(arena_printf(http_arena(ofrep->request), "\",\"flagSetId\":\"%.*s\",\"contextId\":\"%s\"}",
-                                       (int)ofrep->environment.len, ofrep->environment.ptr, unit));
-    return ofrep->set.ptr ? 0 : err_no_memory(err);
+    char *text = arena_alloc(http_arena(ofrep->request),
+                             sizeof(set) + sizeof(context) + sizeof(end) + ofrep->environment.len + sizeof(unit));
+    if (!text) return err_no_memory(err);
+    char *at = put(put(text, SLICE_LIT(set)), ofrep->environment);
+    at = put(put(put(at, SLICE_LIT(context)), slice_of(unit)), SLICE_LIT(end));
+    ofrep->set = (struct slice){text, (size_t)(at - text)};
+    return 0;
 }
 
 void ofrep_write_failure(const char *key, const char *code, const struct err *err, struct str *out) {

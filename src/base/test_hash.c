@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
 #include "base/murmur.h"
+#include "base/siphash.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,6 +85,21 @@ static void test_murmur3_in_pieces(void **state) {
                 assert_int_equal(hash[seed], murmur3_32(text, len, seed));
             assert_int_equal(murmur_end_alone(first, rest), hash[0]);
         }
+}
+
+/* The vectors of the algorithm's authors (key and message 00 01 02 …) whose lengths are whole words. */
+static void test_siphash(void **state) {
+    static const uint64_t key[] = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)},
+                          expected[] = {UINT64_C(0x726fdb47dd0e0e31), UINT64_C(0x93f5f5799a932462)};
+    struct siphash hash = siphash_begin(key);
+    assert_true(siphash_end(hash) == expected[0]);
+    siphash_word(&hash, key[0]);
+    assert_true(siphash_end(hash) == expected[1]);
+    struct siphash texts = siphash_begin(key), words = texts;
+    siphash_bytes(&texts, SLICE_LIT("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09"));
+    siphash_word(&words, key[0]);
+    siphash_word(&words, 0x0908);
+    assert_true(siphash_end(texts) == siphash_end(words));
 }
 
 static void test_murmur3_at_any_address(void **state) {
@@ -190,6 +206,7 @@ int main(void) {
         cmocka_unit_test(test_sha256_text_reads_back),
         cmocka_unit_test(test_murmur3),
         cmocka_unit_test(test_murmur3_in_pieces),
+        cmocka_unit_test(test_siphash),
         cmocka_unit_test(test_murmur3_at_any_address),
         cmocka_unit_test(test_hex),
         cmocka_unit_test(test_crc32),

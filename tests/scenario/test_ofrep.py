@@ -275,7 +275,9 @@ def test_the_tag(own):
     same = client.send("POST", ALL, body, held)
     assert same.status == 304 and same.body == b"" and same.headers["ETag"] == tag
     assert client.send("POST", ALL, body, {"If-None-Match": f'"x", W/{tag}'}).status == 304
-    for changed in b'{"context":{"more":{"b":[2,1],"a":1},"plan":"pro","targetingKey":"u1"}}', b'{"context":{"more":{"b":[1,2],"a":"1"},"plan":"pro","targetingKey":"u1"}}', b"{}":
+    for changed in (b'{"context":{"more":{"b":[2,1],"a":1},"plan":"pro","targetingKey":"u1"}}', b'{"context":{"more":{"b":[1,2],"a":"1"},"plan":"pro","targetingKey":"u1"}}',
+                    b'{"context":{"more":{"b":[1,2],"a":1},"plan":"u1","targetingKey":"pro"}}', b'{"context":{"b":[1,2],"more":{"a":1},"plan":"pro","targetingKey":"u1"}}',
+                    b'{"context":{"more":{"b":[1,2],"a":1},"planp":"ro","targetingKey":"u1"}}', b"{}"):
         assert client.send("POST", ALL, changed, held).status == 200
     assert other.send("POST", ALL, body, held).status == 200
     assert own.admin.send("POST", f"{ALL}?environment=other", body, held).status == 200
