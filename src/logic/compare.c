@@ -5,8 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#define LONG_TEXT 64 /* from here on, comparing costs steps */
-
 bool value_truth(const struct logic_value *value) {
     switch (value->type) {
     case LOGIC_BOOL:

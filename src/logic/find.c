@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#define NAMES_A_STEP 8
 #define INDEX_DIGITS 9
 
 /* As JavaScript writes it: digits without a zero before them. */
@@ -19,14 +18,6 @@ static bool index_of(struct slice name, size_t *ret) {
         *ret = *ret * 10 + (size_t)(name.ptr[i] - '0');
     }
     return true;
-}
-
-static inline const struct logic_value *member_of(const struct logic_value *object, struct slice name) {
-    for (uint32_t i = 0; i < object->count; i++) {
-        const struct logic_member *member = object->members + i;
-        if (member->name.len == name.len && bytes_equal(member->name.ptr, name.ptr, name.len)) return &member->value;
-    }
-    return NULL;
 }
 
 const struct logic_value *logic_get(const struct logic_value *value, struct slice name) {

@@ -42,6 +42,30 @@ static inline void push_found(struct machine *machine, const struct logic_value 
     *++machine->top = found ? *found : logic_null();
 }
 
+/* Most contexts are short objects: without a call. */
+static inline const struct logic_value *find_attribute(struct machine *machine, struct slice name) {
+    const struct logic_value *data = &machine->data;
+    bool is_short = data->type == LOGIC_OBJECT && data->count <= NAMES_A_STEP;
+    return is_short ? member_of(data, name) : find_name(machine, data, name);
+}
+
+static void apply(struct machine *machine, const struct logic_step *step) {
+    machine->top -= (int)step->count - 1;
+    *machine->top = machine_apply(machine, step, machine->top);
+}
+
+/* Most comparisons are of an attribute with a short text: without a call. */
+static inline void compare(struct machine *machine, const struct logic_step *step) {
+    const struct logic_value *b = machine->top, *a = b - 1;
+    if (a->type != LOGIC_TEXT || b->type != LOGIC_TEXT || a->count > LONG_TEXT || b->count > LONG_TEXT) {
+        apply(machine, step);
+        return;
+    }
+    bool same = a->count == b->count && bytes_equal(a->text, b->text, b->count);
+    machine->top--;
+    *machine->top = logic_bool(same == (step->code == STEP_EQUAL || step->code == STEP_SAME));
+}
+
 /* What is not looked up by one name. */
 static void push_other(struct machine *machine, const struct logic_step *step) {
     const struct logic_context *context = machine->context;
@@ -79,7 +103,7 @@ void machine_run(struct machine *machine, uint32_t from, uint32_t to) {
             *++machine->top = values[step->at];
             break;
         case STEP_ATTRIBUTE:
-            push_found(machine, find_name(machine, &machine->data, logic_slice(values + step->at)));
+            push_found(machine, find_attribute(machine, logic_slice(values + step->at)));
             break;
         case STEP_PATH:
         case STEP_DATA:
@@ -132,9 +156,14 @@ void machine_run(struct machine *machine, uint32_t from, uint32_t to) {
         case STEP_FRACTION:
             i = fraction_of(machine, step) - 1;
             break;
+        case STEP_EQUAL:
+        case STEP_SAME:
+        case STEP_NOT_EQUAL:
+        case STEP_NOT_SAME:
+            compare(machine, step);
+            break;
         default:
-            machine->top -= (int)step->count - 1;
-            *machine->top = machine_apply(machine, step, machine->top);
+            apply(machine, step);
         }
     }
 }

@@ -18,12 +18,11 @@ static struct logic_context context_of(const struct resolve_question *question, 
     return context;
 }
 
-/* One of the terms of decision->flags_sum, which do not wait for one another: the last steps of SplitMix64 over place, change and variant. */
+/* One of the terms of decision->flags_sum, which do not wait for one another: both halves of a long product. */
 static uint64_t mix(uint32_t place, int64_t seq, int16_t variant) {
     uint64_t x = ((uint64_t)seq << 16 ^ (uint16_t)variant) + (place + 1) * UINT64_C(0x9E3779B97F4A7C15);
-    x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
-    return x ^ x >> 31;
+    __extension__ unsigned __int128 product = (unsigned __int128)x * UINT64_C(0xD6E8FEB86659FD93);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 static void note(const struct flag *flag, uint32_t i, struct decision *ret) {
