@@ -125,8 +125,8 @@ static struct position position_of(const struct ofrep *ofrep) {
     return position_compare(position, held) < 0 ? position : held;
 }
 
-/* A session that has yet to begin begins without a change of its context, so what it comes to now is in it, too. What the token says stands for it, for its signature takes longer than all the rest, and the process, whose hash it is: whoever is told "nothing new" has one
- * that holds. */
+/* A session that has yet to begin begins without a change of its context, so what it comes to now is in it, too. What the token says stands for it, for its
+ * signature takes longer than all the rest, and the process, whose hash it is: whoever is told "nothing new" has one that holds. */
 static int make_edition(const struct ofrep *ofrep, struct edition *ret, struct err *err) {
     char *tag = arena_alloc(http_arena(ofrep->request), TAG_SIZE);
     if (!tag) return err_no_memory(err);

@@ -25,10 +25,13 @@ static uint64_t mix(uint32_t place, int64_t seq, int16_t variant) {
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+#define FLAG_FAILED (FLAG_NO_VARIANT - 1) /* which withholds tools, unlike a flag that has nothing to say */
+
 static void note(const struct flag *flag, uint32_t i, struct decision *ret) {
     const struct flag_result *result = &ret->results[i];
     uint64_t bit = UINT64_C(1) << i;
-    ret->flags_sum += mix(i, flag->seq, result->variant);
+    bool failed = result->reason == FLAG_IS_ERROR;
+    ret->flags_sum += mix(i, flag->seq, failed ? FLAG_FAILED : result->variant);
     if (result->variant != FLAG_NO_VARIANT) {
         struct slice member = flag->variants[result->variant].member;
         __builtin_prefetch(member.ptr);

@@ -56,8 +56,7 @@ struct decision {
     const struct snapshot_pieces *pieces; /* of the version */
     uint64_t valued, off, withheld;       /* it has a value; that is false; tools are withheld (flag_takes_away()) */
     size_t valued_bytes;                  /* of the members `"key":value` of those that have one, with a comma each */
-    uint64_t
-        flags_sum; /* of what the flags said: another flag, another definition and another variant each make another number */
+    uint64_t flags_sum; /* of what they said: another flag, definition, variant or failure makes another number */
     struct flag_result results[BOUND_FLAGS_MAX];
 };
 

@@ -513,6 +513,29 @@ static void test_an_etag_knows_which_flag_says_what(void **state) {
     assert_string_not_equal(etags[0], etags[1]);
 }
 
+/* The same flag says nothing to one and fails for another, from whom the tool is withheld. */
+static void test_an_etag_knows_of_failures(void **state) {
+    static const struct snapshot_flag_spec flag = {"t",
+                                                   "{\"state\":\"ENABLED\",\"variants\":{\"v\":true},\"targeting\":{"
+                                                   "\"if\":[{\"==\":[{\"var\":\"plan\"},\"x\"]},\"w\","
+                                                   "null]}}",
+                                                   TO("tool", "mail"), 5};
+    struct snapshot *snapshot = world_of(&full, &flag, 1);
+    char etags[2][DECISION_ETAG_SIZE];
+    for (size_t i = 0; i < 2; i++) {
+        struct logic_member plan = {SLICE_LIT("plan"), logic_text(i ? SLICE_LIT("x") : SLICE_LIT("y"))};
+        struct logic_context context = {.data = {.type = LOGIC_OBJECT, .count = 1, .members = &plan}};
+        struct resolve_question question = {SLICE_LIT("support"), SLICE_LIT("production"), SLICE_LIT("u")};
+        question.attributes = &context;
+        struct decision decision;
+        assert_int_equal(resolve(snapshot, &question, &decision), 0);
+        assert_int_equal(decision.withheld, i);
+        decision_etag(&decision, etags[i]);
+    }
+    assert_string_not_equal(etags[0], etags[1]);
+    snapshot_unref(snapshot);
+}
+
 /* What is reserved counts a value at each place at which it stands. */
 static void test_there_is_room_for_long_values(void **state) {
     static const char *const bindings[] = {
@@ -674,6 +697,7 @@ int main(void) {
         cmocka_unit_test(test_step_by_step_as_at_once),
         cmocka_unit_test(test_etags),
         cmocka_unit_test(test_an_etag_knows_which_flag_says_what),
+        cmocka_unit_test(test_an_etag_knows_of_failures),
         cmocka_unit_test(test_there_is_room_for_long_values),
         cmocka_unit_test(test_flags_apply_to_what_was_chosen),
         cmocka_unit_test(test_the_safe_side),
