@@ -259,6 +259,7 @@ def test_without_a_key_nobody_uses_up_what_a_key_may(limited):
 
 def test_operations_that_wait(make_server):
     server = make_server("--control-threads", "1", "--control-queue", "1")
+    batch = World(server).make_environments().recipe_outcomes()
     epoch, seq = server.admin.head()[0].split(".")
     late = {"Serin-After": f"{epoch}.{int(seq) + 1000}"}  # keeps the only control thread for two seconds
 
@@ -269,13 +270,15 @@ def test_operations_that_wait(make_server):
             # The thread takes the first before the second comes; else the queue would be full one request sooner.
             state = "running" if connection is waiting[0] else "waiting"
             until(lambda: f"serin_control_{state} 1\n" in server.another(None).get("/metrics").text)
-        answer = server.admin.call("agent_list")
-        assert answer.status == 503 and answer.json["code"] == "unavailable" and int(answer.headers["Retry-After"]) >= 1
+        for answer in (server.admin.call("agent_list"), server.admin.call("outcomes", **batch)):
+            assert answer.status == 503 and answer.json["code"] == "unavailable" and int(answer.headers["Retry-After"]) >= 1
         assert server.admin.op("whoami")  # memory answers on
-        only(server, "control_queue", 1)
+        only(server, "control_queue", 2)
         for connection in waiting:
             assert connection.recv(65536).startswith(b"HTTP/1.1 503")
     assert server.admin.op("agent_list")
+    taken = server.admin.op("outcomes", **batch)
+    assert taken["accepted"] == 1 and not taken["duplicate"]  # nothing of it had been taken
 
 
 def send_read(connection, server, headers):
