@@ -21,6 +21,7 @@ struct bulk {
     const struct ofrep *ofrep;
     struct str *out;
     size_t agents, agents_at; /* how many, and where they begin */
+    uint64_t steps;           /* that rules have taken so far */
 };
 
 static void write_comma(struct str *out) {
@@ -40,7 +41,8 @@ static int write_agent(void *ctx, const struct snapshot_entry *entry) {
     struct decision decision;
     write_comma(bulk->out);
     (void)ofrep_write_agent(bulk->ofrep, entry->agent, &decision, bulk->out);
-    return bulk->out->failed || bulk->out->len - bulk->agents_at > OFREP_AGENTS_BYTES_MAX;
+    return bulk->out->failed || bulk->steps > OFREP_STEPS_MAX ||
+           bulk->out->len - bulk->agents_at > OFREP_AGENTS_BYTES_MAX;
 }
 
 /* Their keys all begin alike, so they stand together. Too many of them, or too much, are left out whole. */
@@ -63,11 +65,19 @@ static bool stands_before_agents(struct slice key) {
     return order < 0 || (order == 0 && key.len < sizeof(prefix) - 1);
 }
 
-static int check_size(const struct bulk *bulk, struct err *err) {
+/* A list has an end, and is made in a time that has one. */
+static int check_bounds(const struct bulk *bulk, struct err *err) {
+    const struct slice *environment = &bulk->ofrep->environment;
     if (bulk->out->failed) return err_no_memory(err);
+    if (bulk->steps > OFREP_STEPS_MAX)
+        return err_set(
+            err, ERR_INVALID,
+            "the rules of %.*s go over so many and so long lists and texts of this context that they take more than "
+            "%d steps: send less of it, or ask for flags one by one",
+            (int)environment->len, environment->ptr, OFREP_STEPS_MAX);
     if (bulk->out->len <= OFREP_BULK_MAX) return 0;
     return err_set(err, ERR_INVALID, "the flags of %.*s come to more than %d bytes: ask for them one by one",
-                   (int)bulk->ofrep->environment.len, bulk->ofrep->environment.ptr, OFREP_BULK_MAX);
+                   (int)environment->len, environment->ptr, OFREP_BULK_MAX);
 }
 
 static int write_flags(struct bulk *bulk, struct err *err) {
@@ -82,11 +92,11 @@ static int write_flags(struct bulk *bulk, struct err *err) {
         }
         write_comma(bulk->out);
         (void)ofrep_write_flag(bulk->ofrep, flag, bulk->out);
-        int r = check_size(bulk, err);
+        int r = check_bounds(bulk, err);
         if (r < 0) return r;
     }
     if (!agents) write_agents(bulk);
-    return check_size(bulk, err);
+    return check_bounds(bulk, err);
 }
 
 /* Without `origin`: clients put that of their own base address before it. The stream begins behind what this list shows, so nothing is missed between the two. */
@@ -105,10 +115,12 @@ static int write_streams(const struct ofrep *ofrep, const struct edition *editio
     return 0;
 }
 
-static int write_all(const struct ofrep *ofrep, const struct edition *edition, struct str *out, struct err *err) {
+static int write_all(struct ofrep *ofrep, const struct edition *edition, struct str *out, struct err *err) {
     struct bulk bulk = {.ofrep = ofrep, .out = out};
+    ofrep->asked.attributes.steps = &bulk.steps;
     str_add_slice(out, SLICE_LIT("{\"flags\":["));
     int r = write_flags(&bulk, err);
+    ofrep->asked.attributes.steps = NULL;
     if (r < 0) return r;
     str_add_char(out, ']');
     ofrep_write_metadata(ofrep, ofrep->flags ? snapshot_flags_told(ofrep->flags) : SLICE_LIT(""),

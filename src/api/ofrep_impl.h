@@ -7,6 +7,7 @@
 
 #define OFREP_BODY_MAX (1 << 20)
 #define OFREP_BULK_MAX (16 << 20)        /* bytes of a list */
+#define OFREP_STEPS_MAX 2000000          /* of all its rules over the lists and texts of the context: 20 to 40 ms */
 #define OFREP_AGENTS_MAX 100             /* agents that a list shows; where more are served it shows none */
 #define OFREP_AGENTS_BYTES_MAX (1 << 20) /* the same of their bytes */
 
@@ -64,7 +65,7 @@ void ofrep_preflight(struct http_request *request, struct http_response *respons
 
 /* ---- ofrep_bulk.c ---- */
 
-/* All flags of the environment, and its agents; or 304. INVALID: they come to more than OFREP_BULK_MAX. NO_MEMORY. */
+/* All flags of the environment, and its agents; or 304. INVALID: they come to more than OFREP_BULK_MAX, or their rules to more than OFREP_STEPS_MAX. NO_MEMORY. */
 int ofrep_bulk(struct ofrep *ofrep, struct http_response *response, struct err *err) MUST_CHECK;
 
 #endif

@@ -185,6 +185,7 @@ int logic_evaluate(const struct logic_rule *rule, const struct logic_context *co
     if (trace) *trace = (struct logic_trace){.operation = rule->operation, .argument = rule->last_argument};
     machine_run(&machine, 0, rule->step_count);
     *ret = *machine.top;
+    if (context && context->steps) *context->steps += LOGIC_STEPS_MAX - machine.left;
     return machine.outcome;
 }
 

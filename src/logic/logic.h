@@ -132,6 +132,7 @@ struct logic_context {
     /* What `$flagd` holds, whatever `data` says of it. Without `ptr`: no flag is evaluated, there is no `$flagd`, and a fraction goes by the targeting key alone. */
     struct slice flag_key;
     int64_t timestamp; /* seconds since 1970 */
+    uint64_t *steps;   /* those that are taken are added to it; NULL: nobody counts */
 };
 
 /* Where lists and texts are made on the way; the result may point into it. Need not be cleared. */

@@ -57,6 +57,18 @@ static void test_steps(void **state) {
            "outcome 2");
 }
 
+/* Who asks for many rules bounds them all together. */
+static void test_steps_add_up(void **state) {
+    uint64_t steps = 7;
+    struct logic_context context = {.steps = &steps};
+    struct logic_rule *rule = kit_compile("{\"in\":[2,{\"var\":\"l\"}]}");
+    const char *const data = "{\"l\":[1,1,1,1,1,1,1,1,1,1]}";
+    for (int i = 0; i < 3; i++)
+        free(kit_evaluate(rule, data, &context, NULL));
+    assert_int_equal(steps, 7 + 3 * 10);
+    logic_free(rule);
+}
+
 /* Work on long texts counts wherever a loop could repeat it. */
 static void test_long_texts_cost(void **state) {
     static const char *const bodies[] = {
@@ -281,6 +293,7 @@ static void test_memory_ends(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_steps_add_up),
         cmocka_unit_test(test_long_texts_cost),
         cmocka_unit_test(test_wide_objects_cost),
         cmocka_unit_test(test_room_for_texts),

@@ -409,3 +409,14 @@ def test_lists_have_an_end(own):
     answer = everything(client)
     assert answer.status == 400 and answer.json["errorCode"] == "GENERAL" and "one by one" in answer.json["errorDetails"], answer
     assert say(client, "large-9-29")["variant"] == "only"
+
+
+def test_lists_take_so_many_steps(own):
+    """Each of the rules is within its bounds."""
+    client = own.server.client("resolve", HERE)
+    searching = flag({"on": True, "off": False}, "off", {"if": [{"some": [{"var": "groups"}, {"==": [{"var": ""}, "admin"]}]}, "on", "off"]})
+    own.admin.op("flag_document_put", environment=HERE, document={"flags": {f"searching-{i}": searching for i in range(100)}}, reason="import")
+    assert everything(client, groups=["staff"] * 1000).status == 200
+    answer = everything(client, groups=["staff"] * 24_000)
+    assert answer.status == 400 and answer.json["errorCode"] == "GENERAL" and "steps" in answer.json["errorDetails"], answer
+    assert say(client, "searching-99", groups=["staff"] * 24_000)["variant"] == "off"
