@@ -540,8 +540,8 @@ static void test_an_etag_knows_of_failures(void **state) {
 static void test_there_is_room_for_long_values(void **state) {
     static const char *const bindings[] = {
         TO("parameter", "temperature"), TO("parameter", "seed"), TO("parameter", "model"),
-        "[{\"agent\":\"support\",\"parameter\":\"temperature\"},{\"agent\":\"support\",\"parameter\":\"seed\"},"
-        "{\"agent\":\"support\",\"parameter\":\"model\"}]"};
+        ("[{\"agent\":\"support\",\"parameter\":\"temperature\"},{\"agent\":\"support\",\"parameter\":\"seed\"},"
+         "{\"agent\":\"support\",\"parameter\":\"model\"}]")};
     char definition[FLAG_VALUE_MAX + 200], value[FLAG_VALUE_MAX - 1];
     memset(value, 'v', sizeof(value));
     value[sizeof(value) - 1] = '\0';
@@ -587,8 +587,7 @@ static void test_flags_apply_to_what_was_chosen(void **state) {
 static void test_the_safe_side(void **state) {
     static const char *const definitions[] = {
         "{\"state\":\"DISABLED\",\"variants\":{\"v\":true},\"defaultVariant\":\"v\"}",
-        "{\"state\":\"ENABLED\",\"variants\":{\"v\":true},\"defaultVariant\":\"v\",\"targeting\":{\"cat\":[\"no "
-        "variant\"]}}",
+        "{\"state\":\"ENABLED\",\"variants\":{\"v\":true},\"defaultVariant\":\"v\",\"targeting\":{\"cat\":[\"no\"]}}",
         "{\"state\":\"ENABLED\",\"variants\":{\"v\":true}}"};
     static const char *const without_mail = "{" REST_GUARDRAILS REST_MODEL REST_PARAMETERS REST_PROMPT
                                             "\"tools\":[\"search\",{\"kind\":\"function\",\"name\":\"refund\"}]}";
