@@ -77,8 +77,7 @@ static int find_branch(struct trying *trying, struct err *err) {
 /* ---- telling ---- */
 
 static const struct flag_variant *variant_of(const struct trying *trying) {
-    bool none = trying->result.variant == FLAG_NO_VARIANT;
-    return none ? NULL : &trying->flag->variants[trying->result.variant];
+    return flag_result_variant(trying->flag, &trying->result);
 }
 
 static void write_json(const struct trying *trying, struct str *out) {

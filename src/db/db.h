@@ -100,10 +100,9 @@ const char *db_library(void); /* the version of SQLite that is loaded: "3.51.3" 
 /* Counts calls of prepare, step, exec, begin and commit through `inner` (taken over, also when wrapping fails) and
  * fails the `fail_at`-th (1-based; 0 = never) with `code`. With `after` true the call is carried out first and then reported
  * as failed (a commit whose answer is lost: UNKNOWN_OUTCOME). Several connections may share one struct db_fault;
- * `fail_at`, `code` and `after` are changed only while no call is under way. */
+ * `code` and `after` are changed only while `fail_at` is 0 or no call is under way. */
 struct db_fault {
-    _Atomic uint64_t calls;
-    uint64_t fail_at;
+    _Atomic uint64_t calls, fail_at;
     enum err_code code;
     bool after;
 };

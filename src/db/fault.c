@@ -39,12 +39,12 @@ static struct fault_stmt *fault_stmt_of(struct db_stmt *stmt) {
 
 static bool due(struct fault_db *db) {
     uint64_t call = atomic_fetch_add(&db->fault->calls, 1) + 1;
-    return call == db->fault->fail_at;
+    return call == atomic_load(&db->fault->fail_at);
 }
 
 static int fail(struct fault_db *db, struct err *err) {
     return err_set(err, db->fault->code, "a fault was injected at driver call %llu",
-                   (unsigned long long)db->fault->fail_at);
+                   (unsigned long long)atomic_load(&db->fault->fail_at));
 }
 
 static int pass(struct db *base, int (*call)(struct db *, struct err *), struct err *err) {

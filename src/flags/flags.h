@@ -118,11 +118,18 @@ struct flag_result {
 void flag_evaluate(const struct flag *flag, const struct logic_context *context, struct logic_scratch *scratch,
                    struct logic_trace *trace, char room[FLAG_RESULT_ROOM], struct flag_result *ret);
 
+/* What the result comes to; NULL: nothing. */
+static inline const struct flag_variant *flag_result_variant(const struct flag *flag,
+                                                             const struct flag_result *result) {
+    return result->variant == FLAG_NO_VARIANT ? NULL : &flag->variants[result->variant];
+}
+
 /* Whether a flag with this result takes away what it is bound to. False does. What is uncertain falls to the safe side: a flag that is disabled or in error withholds a
  * tool, for a switch for emergencies must not open what it was to guard; and it leaves a guardrail. Where the caller's own default applies, nothing is changed. */
 static inline bool flag_takes_away(const struct flag *flag, const struct flag_result *result,
                                    enum flag_binding_kind kind) {
-    if (result->variant != FLAG_NO_VARIANT) return flag->variants[result->variant].is_false;
+    const struct flag_variant *variant = flag_result_variant(flag, result);
+    if (variant) return variant->is_false;
     return kind == FLAG_TOOL && (result->reason == FLAG_IS_DISABLED || result->reason == FLAG_IS_ERROR);
 }
 

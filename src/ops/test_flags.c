@@ -176,7 +176,7 @@ static void test_the_time_of_the_past(void **state) {
     snprintf(params, sizeof(params),
              PUT(ON_OFF ",'defaultVariant':'off','targeting':{'if':[{'<':[{'var':'$flagd.timestamp'},%lld]},'on']}",
                  ",'bindings':[{'agent':'*','tool':'mail'}]"),
-             (long long)(now / 1000000 + 1800));
+             (long long)now / 1000000 + 1800);
     world_do(&world, "flag_put", params);
     snprintf(position, sizeof(position), "%s", text("/position"));
     clock_text(clock_wall(&world.clock), moment);

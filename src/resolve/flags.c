@@ -32,11 +32,11 @@ static void note(const struct flag *flag, uint32_t i, struct decision *ret) {
     uint64_t bit = UINT64_C(1) << i;
     bool failed = result->reason == FLAG_IS_ERROR;
     ret->flags_sum += mix(i, flag->seq, failed ? FLAG_FAILED : result->variant);
-    if (result->variant != FLAG_NO_VARIANT) {
-        struct slice member = flag->variants[result->variant].member;
-        __builtin_prefetch(member.ptr);
+    const struct flag_variant *variant = flag_result_variant(flag, result);
+    if (variant) {
+        __builtin_prefetch(variant->member.ptr);
         ret->valued |= bit;
-        ret->valued_bytes += member.len + 1;
+        ret->valued_bytes += variant->member.len + 1;
     }
     if (flag_takes_away(flag, result, FLAG_GUARDRAIL)) ret->off |= bit;
     if (flag_takes_away(flag, result, FLAG_TOOL)) ret->withheld |= bit;
