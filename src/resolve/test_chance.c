@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SERIN_SANITIZED
 #define USERS 50000
 #else
 #define USERS 1000000

@@ -14,7 +14,7 @@ Scale = namedtuple("Scale", [
     "mixed_seconds",  # everything at once, with flat memory
     "outage_seconds",  # without the store, while clients ask
 ])
-SHORT = Scale(kills=100, operations=20_000, cuts=200, api_calls=2_000, streams=10_000, overload_seconds=60, mixed_seconds=20,
+SHORT = Scale(kills=100, operations=20_000, cuts=200, api_calls=2_000, streams=10_000, overload_seconds=20, mixed_seconds=20,
               outage_seconds=6)
 LONG = Scale(kills=1_000, operations=100_000, cuts=5_000, api_calls=20_000, streams=10_000, overload_seconds=300, mixed_seconds=3_600,
              outage_seconds=180)

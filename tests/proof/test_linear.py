@@ -238,7 +238,7 @@ def test_a_planted_lost_update_is_found(tmp_path):
     rng = random.Random(2)
 
     def fault(method, target, pass_on):
-        return pass_on(target + "?dry_run=true" if target.endswith("/deployments") and method == "POST" and rng.random() < 0.01 else target)
+        return pass_on(target + "?dry_run=true" if target.endswith("/deployments") and method == "POST" and rng.random() < 0.05 else target)
 
     recorder = run_through(tmp_path, fault)
     assert "no order explains" in str(recorder.check())
