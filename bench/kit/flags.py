@@ -23,8 +23,8 @@ def rule(i):
     return RULES[i // 2 % len(RULES)] if i % 2 else PERCENTAGE
 
 
-def definition(i, on=True, off=False):
-    return {"state": "ENABLED", "variants": {"on": on, "off": off}, "defaultVariant": "off", "targeting": rule(i)}
+def definition(targeting, on=True, off=False):
+    return {"state": "ENABLED", "variants": {"on": on, "off": off}, "defaultVariant": "off", "targeting": targeting}
 
 
 def set_flag(server, key, what, bindings=()):
@@ -43,6 +43,12 @@ def serve_agent(server, agent):
 def bind(server, agent):
     """Sixteen tools that are on for some, four parameters that differ for some."""
     for i in range(BOUND - 4):
-        set_flag(server, f"flag-{i:02}", definition(i), [{"agent": agent, "tool": f"tool-{i:02}"}])
+        set_flag(server, f"flag-{i:02}", definition(rule(i)), [{"agent": agent, "tool": f"tool-{i:02}"}])
     for i, (name, on, off) in enumerate([("temperature", 0.5, 0.2), ("top_p", 1, 0.9), ("max_tokens", 400, 800), ("seed", 1, 7)], BOUND - 4):
-        set_flag(server, f"flag-{i:02}", definition(i, on, off), [{"agent": agent, "parameter": name}])
+        set_flag(server, f"flag-{i:02}", definition(rule(i), on, off), [{"agent": agent, "parameter": name}])
+
+
+def bind_shares(server, agent):
+    """All tools, each on for a percentage."""
+    for i in range(BOUND):
+        set_flag(server, f"share-{i:02}", definition(PERCENTAGE), [{"agent": agent, "tool": f"tool-{i:02}"}])

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SipHash-2-4 (Aumasson, Bernstein) of a message that comes in words of 64 bits: a hash that is quick for short messages, and that nobody foresees who does not have
+ * SipHash-1-3 (Aumasson, Bernstein; the form for tables of hashes) of a message that comes in words of 64 bits: a hash that is quick for short messages, and that nobody foresees who does not have
  * the key. Whoever hashes texts says their lengths before them. Inline, no allocation.
  */
 #ifndef SERIN_BASE_SIPHASH_H
@@ -40,7 +40,6 @@ static inline struct siphash siphash_begin(const uint64_t key[2]) {
 static inline void siphash_word(struct siphash *hash, uint64_t word) {
     hash->v[3] ^= word;
     siphash_round(hash->v);
-    siphash_round(hash->v);
     hash->v[0] ^= word;
     hash->words++;
 }
@@ -63,7 +62,7 @@ static inline void siphash_bytes(struct siphash *hash, struct slice bytes) {
 static inline uint64_t siphash_end(struct siphash hash) {
     siphash_word(&hash, hash.words << 59); /* the bytes so far, modulo 256 */
     hash.v[2] ^= 0xff;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 3; i++)
         siphash_round(hash.v);
     return hash.v[0] ^ hash.v[1] ^ hash.v[2] ^ hash.v[3];
 }

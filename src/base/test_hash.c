@@ -87,10 +87,10 @@ static void test_murmur3_in_pieces(void **state) {
         }
 }
 
-/* The vectors of the algorithm's authors (key and message 00 01 02 …) whose lengths are whole words. */
+/* Key and message 00 01 02 …; what `openssl mac -macopt c-rounds:1 -macopt d-rounds:3 SIPHASH` says of them. */
 static void test_siphash(void **state) {
     static const uint64_t key[] = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)},
-                          expected[] = {UINT64_C(0x726fdb47dd0e0e31), UINT64_C(0x93f5f5799a932462)};
+                          expected[] = {UINT64_C(0xabac0158050fc4dc), UINT64_C(0x369095118d299a8e)};
     struct siphash hash = siphash_begin(key);
     assert_true(siphash_end(hash) == expected[0]);
     siphash_word(&hash, key[0]);
