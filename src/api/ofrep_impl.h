@@ -7,7 +7,7 @@
 
 #define OFREP_BODY_MAX (1 << 20)
 #define OFREP_BULK_MAX (16 << 20)        /* bytes of a list */
-#define OFREP_STEPS_MAX 2000000          /* of all its rules over the lists and texts of the context: 20 to 40 ms */
+#define OFREP_STEPS_MAX 2000000          /* of all its rules over the lists and texts of the context: some 10 ms */
 #define OFREP_AGENTS_MAX 100             /* agents that a list shows; where more are served it shows none */
 #define OFREP_AGENTS_BYTES_MAX (1 << 20) /* the same of their bytes */
 

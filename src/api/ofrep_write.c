@@ -8,11 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static char *put(char *at, struct slice text) {
-    memcpy(at, text.ptr, text.len);
-    return at + text.len;
-}
-
 /* Who is asked about, without saying who: a hash of the environment and the key. Keys and names of environments need no escapes. */
 int ofrep_prepare(struct ofrep *ofrep, struct err *err) {
     static const char set[] = "\",\"flagSetId\":\"", context[] = "\",\"contextId\":\"", end[] = "\"}";
@@ -21,8 +16,8 @@ int ofrep_prepare(struct ofrep *ofrep, struct err *err) {
     char *text = arena_alloc(http_arena(ofrep->request),
                              sizeof(set) + sizeof(context) + sizeof(end) + ofrep->environment.len + sizeof(unit));
     if (!text) return err_no_memory(err);
-    char *at = put(put(text, SLICE_LIT(set)), ofrep->environment);
-    at = put(put(put(at, SLICE_LIT(context)), slice_of(unit)), SLICE_LIT(end));
+    char *at = slice_put(slice_put(text, SLICE_LIT(set)), ofrep->environment);
+    at = slice_put(slice_put(slice_put(at, SLICE_LIT(context)), slice_of(unit)), SLICE_LIT(end));
     ofrep->set = (struct slice){text, (size_t)(at - text)};
     return 0;
 }

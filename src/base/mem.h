@@ -72,8 +72,26 @@ static inline bool bytes_equal(const char *a, const char *b, size_t len) {
     return !len || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
 }
 
-int slice_equal(struct slice a, struct slice b);
-int slice_equal_text(struct slice a, const char *text);
+static inline bool slice_equal(struct slice a, struct slice b) {
+    return a.len == b.len && bytes_equal(a.ptr, b.ptr, a.len);
+}
+static inline bool slice_equal_text(struct slice a, const char *text) {
+    return slice_equal(a, slice_of(text));
+}
+
+/* Copies the bytes to where there is room for them, and answers what is behind them. Most texts are some ten bytes: two words that overlap are quicker than a call. */
+static inline char *slice_put(char *at, struct slice bytes) {
+    uint64_t first, last;
+    if (bytes.len < sizeof(first) || bytes.len > 2 * sizeof(first)) {
+        memcpy(at, bytes.ptr, bytes.len);
+        return at + bytes.len;
+    }
+    memcpy(&first, bytes.ptr, sizeof(first));
+    memcpy(&last, bytes.ptr + bytes.len - sizeof(last), sizeof(last));
+    memcpy(at, &first, sizeof(first));
+    memcpy(at + bytes.len - sizeof(last), &last, sizeof(last));
+    return at + bytes.len;
+}
 
 struct arena_block;
 struct arena {

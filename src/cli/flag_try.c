@@ -76,12 +76,8 @@ static int find_branch(struct trying *trying, struct err *err) {
 
 /* ---- telling ---- */
 
-static const struct flag_variant *variant_of(const struct trying *trying) {
-    return flag_result_variant(trying->flag, &trying->result);
-}
-
 static void write_json(const struct trying *trying, struct str *out) {
-    const struct flag_variant *variant = variant_of(trying);
+    const struct flag_variant *variant = flag_result_variant(trying->flag, &trying->result);
     const struct logic_trace *trace = &trying->trace;
     struct jw jw = JW_INIT(out);
     jw_object(&jw, NULL);
@@ -120,7 +116,7 @@ static const char *words_of(const struct trying *trying) {
 }
 
 static const char *effects_of(const struct trying *trying, struct str *out) {
-    const struct flag_variant *variant = variant_of(trying);
+    const struct flag_variant *variant = flag_result_variant(trying->flag, &trying->result);
     for (uint32_t i = 0; i < trying->flag->binding_count; i++) {
         const struct flag_binding *binding = &trying->flag->bindings[i];
         bool parameter = binding->kind == FLAG_PARAMETER,
@@ -138,7 +134,7 @@ static int write_rows(const struct trying *trying, struct str *out, struct err *
     static const struct layout_column columns[] = {{.title = NULL}, {.title = NULL, .shrinks = true}};
     _cleanup_(str_deinit) struct str bucket = STR_INIT, effects = STR_INIT;
     const struct cli *cli = trying->cli;
-    const struct flag_variant *variant = variant_of(trying);
+    const struct flag_variant *variant = flag_result_variant(trying->flag, &trying->result);
     const char *value = variant ? variant->value.ptr : words_of(trying);
     const struct logic_trace *trace = &trying->trace;
     if (variant) value = arena_strndup(&trying->cli->arena, variant->value.ptr, variant->value.len);

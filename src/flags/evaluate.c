@@ -40,8 +40,7 @@ static void take_variant(const struct flag *flag, const struct logic_value *valu
     struct slice name = SLICE_LIT("a list or an object");
     if (logic_result_text(value, number, &name)) {
         for (uint32_t i = 0; i < flag->variant_count; i++) {
-            struct slice other = flag->variants[i].name;
-            if (other.len != name.len || !bytes_equal(other.ptr, name.ptr, name.len)) continue;
+            if (!slice_equal(flag->variants[i].name, name)) continue;
             *ret = (struct flag_result){FLAG_IS_TARGETED, FLAG_NO_ERROR, (int16_t)i};
             return;
         }

@@ -62,7 +62,7 @@ static void test_memory_ends(void **state) {
     static struct parcel parcel;
     struct intake_answer answer;
     int64_t batch = 0, failures = 0;
-    world_open_rollout(world, NOW - 9000 * SECOND);
+    world_open_rollout(world, "r-1", "support", NOW - 9000 * SECOND);
     for (size_t nth = 1;; nth++) {
         pack(&parcel, "a", ++batch);
         world_kill_and_start(world); /* so that everything is read anew */
@@ -169,7 +169,7 @@ static void test_the_store_fails(void **state) {
     } ways[] = {{ERR_STORE_IO, false}, {ERR_STORE_FULL, false}, {ERR_UNKNOWN_OUTCOME, true}};
     struct world *world = *state;
     int64_t batch = 0;
-    world_open_rollout(world, NOW - 9000 * SECOND);
+    world_open_rollout(world, "r-1", "support", NOW - 9000 * SECOND);
     for (size_t i = 0; i < ARRAY_LEN(ways); i++)
         for (enum action action = SEND; action < ACTIONS; action++)
             walk(world, action, ways[i].code, ways[i].after, &batch);
@@ -234,7 +234,7 @@ static void test_a_full_queue_takes_nothing(void **state) {
     struct caller looker = {.world = world, .gate = &gate};
     sem_init(&gate.reached, 0, 0);
     sem_init(&gate.open, 0, 0);
-    world_open_rollout(world, NOW - 9000 * SECOND);
+    world_open_rollout(world, "r-1", "support", NOW - 9000 * SECOND);
     for (int i = 0; i <= QUEUE; i++) {
         pack(&parcels[i], "a", i + 1);
         read_parcel(world, &parcels[i]);

@@ -49,7 +49,7 @@ static void test_a_gap_given_up_is_refused(void **state) {
 static void test_the_server_chooses_the_arm(void **state) {
     struct world *world = *state;
     struct str items = STR_INIT;
-    world_open_rollout(world, NOW - 9000 * SECOND);
+    world_open_rollout(world, "r-1", "support", NOW - 9000 * SECOND);
     world_add_item(&items, 24999, 2, OK);                            /* candidate */
     world_add_item(&items, 25001, 1, FAILED);                        /* stable */
     world_add_item(&items, 24998, 2, OK ",\"arm\":\"stable\"");      /* candidate, whatever it says */
@@ -92,7 +92,7 @@ static void test_arms_are_counted_once(void **state) {
     struct str items = STR_INIT;
     world_add_item(&items, 60000, 1, OK);
     world_sent(world, "a", 1, items.data);
-    world_open_rollout(world, NOW - 9000 * SECOND);
+    world_open_rollout(world, "r-1", "support", NOW - 9000 * SECOND);
     world_add_item(&items, 24999, 2, FAILED);                        /* candidate */
     world_add_item(&items, 100, 1, OK);                              /* saw the other version */
     world_add_item(&items, 60000, 1, OK ",\"rollout\":\"r-other\""); /* not open */
@@ -110,18 +110,10 @@ static void test_arms_are_counted_once(void **state) {
 static void test_shares_of_their_time(void **state) {
     struct world *world = *state;
     struct str items = STR_INIT;
-    world_open_rollout(world, NOW - 3600 * SECOND);
+    world_open_rollout(world, "r-1", "support", NOW - 3600 * SECOND);
     /* The outcomes' time is 4,800 s before NOW: before the start; then the second stage begins before them. */
     world_add_item(&items, 30000, 1, OK);
-    struct fold_rollout early = {.id = "r-0",
-                                 .agent = "other",
-                                 .environment = "production",
-                                 .candidate = 2,
-                                 .stable = 1,
-                                 .plan = world_plan,
-                                 .at = NOW - 9000 * SECOND,
-                                 .share = 25000};
-    world_ok(world, intake_open(world->intake, &early, &world->err));
+    world_open_rollout(world, "r-0", "other", NOW - 9000 * SECOND);
     world_ok(world, intake_stage(world->intake, "r-0", 1, 50000, NOW - 6000 * SECOND, &world->err));
     world_ok(world, intake_stage(world->intake, "r-0", 2, 100000, NOW - 1000 * SECOND, &world->err));
     world_sent(world, "a", 1, items.data);
@@ -140,18 +132,10 @@ static void test_shares_of_their_time(void **state) {
 static void test_scores(void **state) {
     struct world *world = *state;
     struct str items = STR_INIT;
-    world_open_rollout(world, NOW - 3600 * SECOND);
+    world_open_rollout(world, "r-1", "support", NOW - 3600 * SECOND);
     world_ok(world, intake_stage(world->intake, "r-1", 0, 25001, NOW - 3600 * SECOND, &world->err));
-    struct fold_rollout early = {.id = "r-0",
-                                 .agent = "x",
-                                 .environment = "production",
-                                 .candidate = 2,
-                                 .stable = 1,
-                                 .plan = world_plan,
-                                 .at = NOW - 9000 * SECOND,
-                                 .share = 25000};
     world_ok(world, intake_close(world->intake, "r-1", &world->err));
-    world_ok(world, intake_open(world->intake, &early, &world->err));
+    world_open_rollout(world, "r-0", "x", NOW - 9000 * SECOND);
     world_add_item(&items, 10, 2, OK ",\"rollout\":\"r-0\",\"run\":\"run-1\"");
     world_add_item(&items, 11, 2, FAILED ",\"rollout\":\"r-0\",\"run\":\"run-2\""); /* counts as score 0 */
     world_add_item(&items, 12, 2, OK ",\"rollout\":\"r-0\",\"scores\":{\"quality\":0.5}");
@@ -204,15 +188,7 @@ static int read_failures(void *arg, struct store_tx *tx, struct err *err) {
 
 static void test_the_newest_failures_are_kept(void **state) {
     struct world *world = *state;
-    struct fold_rollout early = {.id = "r-0",
-                                 .agent = "support",
-                                 .environment = "production",
-                                 .candidate = 2,
-                                 .stable = 1,
-                                 .plan = world_plan,
-                                 .at = NOW - 9000 * SECOND,
-                                 .share = 25000};
-    world_ok(world, intake_open(world->intake, &early, &world->err));
+    world_open_rollout(world, "r-0", "support", NOW - 9000 * SECOND);
     for (int64_t batch = 1; batch <= 5; batch++) {
         struct str items = STR_INIT;
         for (int i = 0; i < 300; i++)
@@ -236,15 +212,7 @@ static void test_killed_it_is_what_it_was(void **state) {
     struct world *world = *state;
     unsigned seed = 11;
     int64_t batch = 0, outcomes = 0, errors = 0;
-    struct fold_rollout early = {.id = "r-0",
-                                 .agent = "support",
-                                 .environment = "production",
-                                 .candidate = 2,
-                                 .stable = 1,
-                                 .plan = world_plan,
-                                 .at = NOW - 9000 * SECOND,
-                                 .share = 25000};
-    world_ok(world, intake_open(world->intake, &early, &world->err));
+    world_open_rollout(world, "r-0", "support", NOW - 9000 * SECOND);
     for (int i = 0; i < 120; i++) {
         struct str items = STR_INIT;
         int count = 1 + rand_r(&seed) % 40;

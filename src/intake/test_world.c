@@ -191,9 +191,9 @@ struct intake_answer world_sent(struct world *world, const char *instance, int64
     return answer;
 }
 
-void world_open_rollout(struct world *world, int64_t at) {
-    struct fold_rollout rollout = {.id = "r-1",
-                                   .agent = "support",
+void world_open_rollout(struct world *world, const char *id, const char *agent, int64_t at) {
+    struct fold_rollout rollout = {.id = id,
+                                   .agent = agent,
                                    .environment = "production",
                                    .candidate = 2,
                                    .stable = 1,

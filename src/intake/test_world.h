@@ -60,7 +60,7 @@ void world_add_item(struct str *items, uint32_t bucket, int64_t version, const c
 /* Sends a batch of these items; answers what intake_take() did. */
 int world_send(struct world *world, const char *instance, int64_t batch, const char *items, struct intake_answer *ret);
 struct intake_answer world_sent(struct world *world, const char *instance, int64_t batch, const char *items);
-void world_open_rollout(struct world *world, int64_t at);
+void world_open_rollout(struct world *world, const char *id, const char *agent, int64_t at);
 struct seen world_tick(struct world *world);
 struct sha256 world_digest(struct world *world);
 /* As after kill -9: what memory holds is gone, what the files hold is there. */

@@ -189,16 +189,16 @@ bool machine_spend(struct machine *machine, size_t steps);
 /* Room for values in the scratch; NULL: there is none. One value more than asked for, so that no two lists are the same. */
 struct logic_value *machine_values(struct machine *machine, size_t count);
 
+/* find.c. What stands at the end of a path; NULL: nothing. */
+#define NAMES_A_STEP 8 /* that are looked at */
 static inline const struct logic_value *member_of(const struct logic_value *object, struct slice name) {
     for (uint32_t i = 0; i < object->count; i++) {
         const struct logic_member *member = object->members + i;
-        if (member->name.len == name.len && bytes_equal(member->name.ptr, name.ptr, name.len)) return &member->value;
+        if (slice_equal(member->name, name)) return &member->value;
     }
     return NULL;
 }
 
-#define NAMES_A_STEP 8 /* that are looked at */
-/* find.c. What stands at the end of a path; NULL: nothing. */
 const struct logic_value *find_name(struct machine *machine, const struct logic_value *data, struct slice name);
 const struct logic_value *find_names(struct machine *machine, const struct logic_value *names, size_t count);
 const struct logic_value *find_path(struct machine *machine,
@@ -236,8 +236,8 @@ struct slice machine_text(struct machine *machine, const struct logic_value *val
 struct logic_value machine_join(struct machine *machine, const struct logic_value *values, size_t count);
 struct logic_value machine_part(struct machine *machine, const struct logic_value *arguments, size_t count);
 
-#define LONG_TEXT 64 /* from here on, comparing costs steps */
 /* compare.c */
+#define LONG_TEXT 64 /* from here on, comparing costs steps */
 bool value_truth(const struct logic_value *value);
 bool value_same(const struct logic_value *a, const struct logic_value *b);                           /* === */
 bool value_equal(struct machine *machine, const struct logic_value *a, const struct logic_value *b); /* == */

@@ -103,24 +103,10 @@ static struct slice first_value(const struct decision *decision, uint64_t flags)
     return variant_of(decision, (uint32_t)__builtin_ctzll(valued))->value;
 }
 
-/* Most texts are some ten bytes: two words that overlap are quicker than a call. */
-static inline char *put(char *at, struct slice bytes) {
-    uint64_t first, last;
-    if (bytes.len < sizeof(first) || bytes.len > 2 * sizeof(first)) {
-        memcpy(at, bytes.ptr, bytes.len);
-        return at + bytes.len;
-    }
-    memcpy(&first, bytes.ptr, sizeof(first));
-    memcpy(&last, bytes.ptr + bytes.len - sizeof(last), sizeof(last));
-    memcpy(at, &first, sizeof(first));
-    memcpy(at + bytes.len - sizeof(last), &last, sizeof(last));
-    return at + bytes.len;
-}
-
 static char *put_item(char *at, bool *first, struct slice item) {
     if (!*first) *at++ = ',';
     *first = false;
-    return put(at, item);
+    return slice_put(at, item);
 }
 
 static char *put_parameter(const struct decision *decision, const struct piece *piece, char *at, bool *first) {
@@ -128,16 +114,16 @@ static char *put_parameter(const struct decision *decision, const struct piece *
     if (!value.ptr) value = piece->original;
     if (!value.len) return at;
     at = put_item(at, first, piece->text);
-    return put(at, value);
+    return slice_put(at, value);
 }
 
 static char *put_whole(const struct decision *decision, const struct piece *piece, char *at) {
     struct slice value = first_value(decision, piece->flags);
-    if (!value.ptr) return piece->original.len ? put(at, piece->original) : at;
-    if (piece->kind == PIECE_INSIDE && *value.ptr != '"') return put(at, value);
-    at = put(at, piece->text);
-    at = put(at, value);
-    return piece->after.len ? put(at, piece->after) : at;
+    if (!value.ptr) return piece->original.len ? slice_put(at, piece->original) : at;
+    if (piece->kind == PIECE_INSIDE && *value.ptr != '"') return slice_put(at, value);
+    at = slice_put(at, piece->text);
+    at = slice_put(at, value);
+    return piece->after.len ? slice_put(at, piece->after) : at;
 }
 
 static char *put_pieces(const struct decision *decision, char *at) {
@@ -152,7 +138,7 @@ static char *put_pieces(const struct decision *decision, char *at) {
                 break;
             }
             first = true;
-            at = put(at, piece->text);
+            at = slice_put(at, piece->text);
             break;
         case PIECE_TOOL:
             if (!(piece->flags & decision->withheld)) at = put_item(at, &first, piece->text);
@@ -171,26 +157,26 @@ static char *put_pieces(const struct decision *decision, char *at) {
             at = put_whole(decision, piece, at);
             break;
         default:
-            at = put(at, piece->text);
+            at = slice_put(at, piece->text);
         }
     }
     return at;
 }
 
 char *put_flagged_config(const struct decision *decision, char *at) {
-    return decision->pieces ? put_pieces(decision, at) : put(at, decision->version->config);
+    return decision->pieces ? put_pieces(decision, at) : slice_put(at, decision->version->config);
 }
 
 char *put_flagged_tail(const struct decision *decision, char *at) {
     bool first = true;
-    at = put(at, SLICE_LIT("\"config\":"));
+    at = slice_put(at, SLICE_LIT("\"config\":"));
     at = put_flagged_config(decision, at);
-    at = put(at, SLICE_LIT(",\"flags\":{"));
+    at = slice_put(at, SLICE_LIT(",\"flags\":{"));
     for (uint32_t i = 0; i < decision->bound->flag_count; i++) {
         if (!(decision->valued >> i & 1)) continue;
         at = put_item(at, &first, variant_of(decision, i)->member);
     }
-    return put(at, SLICE_LIT("}}"));
+    return slice_put(at, SLICE_LIT("}}"));
 }
 
 static size_t repeated_size(const struct decision *decision) {

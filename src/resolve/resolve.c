@@ -178,30 +178,25 @@ size_t decision_size(const struct decision *decision) {
     return size + (decision->rollout ? decision->rollout->member.len : 0);
 }
 
-static char *put(char *at, struct slice bytes) {
-    memcpy(at, bytes.ptr, bytes.len);
-    return at + bytes.len;
-}
-
 /* As making_add_head() of the snapshot makes the others. Names need no escapes. */
 static char *put_session_head(char *at, const struct decision *decision) {
-    at = put(at, SLICE_LIT("{\"agent\":\""));
-    at = put(at, decision->entry->agent);
-    at = put(at, SLICE_LIT("\",\"environment\":\""));
-    at = put(at, decision->entry->environment);
-    at = put(at, SLICE_LIT("\",\"version\":"));
+    at = slice_put(at, SLICE_LIT("{\"agent\":\""));
+    at = slice_put(at, decision->entry->agent);
+    at = slice_put(at, SLICE_LIT("\",\"environment\":\""));
+    at = slice_put(at, decision->entry->environment);
+    at = slice_put(at, SLICE_LIT("\",\"version\":"));
     at = text_from_int(at, decision->version->number);
-    at = put(at, decision->candidate ? SLICE_LIT(",\"arm\":\"candidate\"") : SLICE_LIT(",\"arm\":\"stable\""));
-    at = put(at, SLICE_LIT(",\"config_hash\":\""));
+    at = slice_put(at, decision->candidate ? SLICE_LIT(",\"arm\":\"candidate\"") : SLICE_LIT(",\"arm\":\"stable\""));
+    at = slice_put(at, SLICE_LIT(",\"config_hash\":\""));
     sha256_text(&decision->version->config_hash, at);
-    at = put(at + HASH_TEXT_SIZE - 1, SLICE_LIT("\",\"reason\":\"SESSION\","));
-    return decision->rollout ? put(at, decision->rollout->member) : at;
+    at = slice_put(at + HASH_TEXT_SIZE - 1, SLICE_LIT("\",\"reason\":\"SESSION\","));
+    return decision->rollout ? slice_put(at, decision->rollout->member) : at;
 }
 
 static char *put_position(char *at, struct slice position) {
-    at = put(at, SLICE_LIT("\"position\":\""));
-    at = put(at, position);
-    return put(at, SLICE_LIT("\","));
+    at = slice_put(at, SLICE_LIT("\"position\":\""));
+    at = slice_put(at, position);
+    return slice_put(at, SLICE_LIT("\","));
 }
 
 /* `own` is for a hash that resolving had no need of. */
@@ -216,23 +211,23 @@ static char *put_unit(char *at, const struct decision *decision) {
     uint32_t own[UNIT_SEEDS];
     const uint32_t *hash = hash_of(decision, own);
     if (decision->rollout) {
-        at = put(at, SLICE_LIT("\"bucket\":"));
+        at = slice_put(at, SLICE_LIT("\"bucket\":"));
         at = text_from_int(at, unit_bucket(hash));
         *at++ = ',';
     }
-    at = put(at, SLICE_LIT("\"unit\":\""));
+    at = slice_put(at, SLICE_LIT("\"unit\":\""));
     unit_text(hash, at);
-    return put(at + UNIT_TEXT_SIZE - 1, SLICE_LIT("\","));
+    return slice_put(at + UNIT_TEXT_SIZE - 1, SLICE_LIT("\","));
 }
 
 void decision_write(const struct decision *decision, struct str *out) {
     str_reserve(out, decision_size(decision));
     if (out->failed) return;
     char *at = out->data + out->len;
-    at = decision->head ? put(at, decision->head->text) : put_session_head(at, decision);
+    at = decision->head ? slice_put(at, decision->head->text) : put_session_head(at, decision);
     at = put_position(at, decision->position);
     at = put_unit(at, decision);
-    at = decision->bound ? put_flagged_tail(decision, at) : put(at, decision->version->decision_tail);
+    at = decision->bound ? put_flagged_tail(decision, at) : slice_put(at, decision->version->decision_tail);
     *at = '\0';
     out->len = (size_t)(at - out->data);
 }
@@ -241,7 +236,7 @@ void decision_write_config(const struct decision *decision, struct str *out) {
     str_reserve(out, decision->bound ? flagged_size(decision) : decision->version->config.len);
     if (out->failed || !decision->version->config.len) return;
     char *at = out->data + out->len;
-    at = decision->bound ? put_flagged_config(decision, at) : put(at, decision->version->config);
+    at = decision->bound ? put_flagged_config(decision, at) : slice_put(at, decision->version->config);
     *at = '\0';
     out->len = (size_t)(at - out->data);
 }
@@ -266,9 +261,9 @@ static size_t session_etag(const struct decision *decision, char *ret) {
 
 /* Before the last quote. */
 static size_t add_flags(const struct decision *decision, char *etag, size_t len) {
-    char *at = put(etag + len - 1, SLICE_LIT(".f"));
+    char *at = slice_put(etag + len - 1, SLICE_LIT(".f"));
     hex_encode(&decision->flags_sum, sizeof(decision->flags_sum), at);
-    at = put(at + 2 * sizeof(decision->flags_sum), SLICE_LIT("\""));
+    at = slice_put(at + 2 * sizeof(decision->flags_sum), SLICE_LIT("\""));
     *at = '\0';
     return (size_t)(at - etag);
 }

@@ -4,22 +4,9 @@
  * made, answers the same twice, as its quick way does, in words, and its definition makes the same flag again.
  */
 #include "flags/flags.h"
-#include "fuzz.h"
+#include "fuzz_parts.h"
 
 #include <string.h>
-
-static json_t *parse(struct slice text) {
-    json_t *value;
-    return json_parse(text.ptr, text.len, JSON_DEPTH_MAX, &value, NULL) < 0 ? NULL : value;
-}
-
-/* The bytes up to a NUL, taken away with it. */
-static struct slice take_part(struct slice *rest) {
-    const char *nul = rest->len ? memchr(rest->ptr, 0, rest->len) : NULL;
-    struct slice part = {rest->ptr, nul ? (size_t)(nul - rest->ptr) : rest->len};
-    *rest = nul ? (struct slice){nul + 1, rest->len - part.len - 1} : (struct slice){NULL, 0};
-    return part;
-}
 
 static struct flag *make(const char *key, const json_t *definition, const struct flag_document *document) {
     const struct flag_source source = {.key = key,
@@ -62,7 +49,7 @@ static void check_flag(const char *key, const json_t *definition, const struct f
                        const struct logic_context *context) {
     struct flag *flag = make(key, definition, document), *again;
     struct str words = STR_INIT;
-    json_t *same = parse(flag->definition);
+    json_t *same = fuzz_json(flag->definition);
     flag_words(flag, &words);
     FUZZ_MUST(words.len > 0 && !memchr(words.data, 0, words.len));
     FUZZ_MUST(same);
@@ -96,7 +83,7 @@ static void check(const json_t *document, const json_t *bindings, const json_t *
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct slice rest = {(const char *)data, size};
-    json_t *document = parse(take_part(&rest)), *bindings = parse(take_part(&rest)), *context = parse(rest);
+    json_t *document = fuzz_json(fuzz_part(&rest)), *bindings = fuzz_json(fuzz_part(&rest)), *context = fuzz_json(rest);
     if (document) check(document, bindings, context);
     json_decref(document);
     json_decref(bindings);

@@ -4,26 +4,13 @@
  * What is taken answers the same twice, in the bounds, without looking at what the scratch held before; its opposite answers the opposite; and what its
  * reads leave out makes no difference.
  */
-#include "fuzz.h"
+#include "fuzz_parts.h"
 #include "logic/logic.h"
 
 #include <math.h>
 #include <string.h>
 
 #define DEPTH_MAX 64
-
-static json_t *parse(struct slice text) {
-    json_t *value;
-    return json_parse(text.ptr, text.len, JSON_DEPTH_MAX, &value, NULL) < 0 ? NULL : value;
-}
-
-/* The bytes up to a NUL, taken away with it. */
-static struct slice take_part(struct slice *rest) {
-    const char *nul = rest->len ? memchr(rest->ptr, 0, rest->len) : NULL;
-    struct slice part = {rest->ptr, nul ? (size_t)(nul - rest->ptr) : rest->len};
-    *rest = nul ? (struct slice){nul + 1, rest->len - part.len - 1} : (struct slice){NULL, 0};
-    return part;
-}
 
 static void write_value(struct str *out, const struct logic_value *value, unsigned depth) {
     FUZZ_MUST(value->type <= LOGIC_OBJECT && depth < 4 * DEPTH_MAX);
@@ -125,7 +112,7 @@ static void check(json_t *rule, const json_t *data, const json_t *evaluators) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct slice rest = {(const char *)data, size};
-    json_t *rule = parse(take_part(&rest)), *context = parse(take_part(&rest)), *evaluators = parse(rest);
+    json_t *rule = fuzz_json(fuzz_part(&rest)), *context = fuzz_json(fuzz_part(&rest)), *evaluators = fuzz_json(rest);
     struct faults faults = FAULTS_INIT;
     if (rule) check(rule, context, json_is_object(evaluators) ? evaluators : NULL);
     if (json_is_object(evaluators)) (void)!logic_check_evaluators(evaluators, "", &faults, NULL);
