@@ -21,6 +21,14 @@ struct arena_block {
     max_align_t data[];
 };
 
+int slice_equal(struct slice a, struct slice b) {
+    return a.len == b.len && bytes_equal(a.ptr, b.ptr, a.len);
+}
+
+int slice_equal_text(struct slice a, const char *text) {
+    return slice_equal(a, slice_of(text));
+}
+
 static struct arena_block *block_new(size_t size) {
     struct arena_block *block = calloc(1, sizeof(*block) + size);
     if (block) block->size = size;

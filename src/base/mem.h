@@ -50,7 +50,7 @@ static inline struct slice slice_of(const char *text) {
     return (struct slice){text, text ? strlen(text) : 0};
 }
 
-/* Of texts of one length. Most are short: loads that overlap cost less than a call. */
+/* Of texts of one length, where a call, as slice_equal() is, would cost too much. Most are short: loads that overlap cost less. */
 static inline bool bytes_equal(const char *a, const char *b, size_t len) {
     if (len > 16) return memcmp(a, b, len) == 0;
     if (len >= 8) {
@@ -72,12 +72,8 @@ static inline bool bytes_equal(const char *a, const char *b, size_t len) {
     return !len || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
 }
 
-static inline bool slice_equal(struct slice a, struct slice b) {
-    return a.len == b.len && bytes_equal(a.ptr, b.ptr, a.len);
-}
-static inline bool slice_equal_text(struct slice a, const char *text) {
-    return slice_equal(a, slice_of(text));
-}
+int slice_equal(struct slice a, struct slice b);
+int slice_equal_text(struct slice a, const char *text);
 
 /* Copies the bytes to where there is room for them, and answers what is behind them. Most texts are some ten bytes: two words that overlap are quicker than a call. */
 static inline char *slice_put(char *at, struct slice bytes) {

@@ -40,7 +40,8 @@ static void take_variant(const struct flag *flag, const struct logic_value *valu
     struct slice name = SLICE_LIT("a list or an object");
     if (logic_result_text(value, number, &name)) {
         for (uint32_t i = 0; i < flag->variant_count; i++) {
-            if (!slice_equal(flag->variants[i].name, name)) continue;
+            struct slice other = flag->variants[i].name;
+            if (other.len != name.len || !bytes_equal(other.ptr, name.ptr, name.len)) continue;
             *ret = (struct flag_result){FLAG_IS_TARGETED, FLAG_NO_ERROR, (int16_t)i};
             return;
         }

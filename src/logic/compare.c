@@ -22,7 +22,7 @@ bool value_truth(const struct logic_value *value) {
 }
 
 static bool same_bytes(const struct logic_value *a, const struct logic_value *b) {
-    return slice_equal(logic_slice(a), logic_slice(b));
+    return a->count == b->count && bytes_equal(a->text, b->text, a->count);
 }
 
 /* Lists and objects are the same as themselves only. */

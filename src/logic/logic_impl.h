@@ -194,7 +194,7 @@ struct logic_value *machine_values(struct machine *machine, size_t count);
 static inline const struct logic_value *member_of(const struct logic_value *object, struct slice name) {
     for (uint32_t i = 0; i < object->count; i++) {
         const struct logic_member *member = object->members + i;
-        if (slice_equal(member->name, name)) return &member->value;
+        if (member->name.len == name.len && bytes_equal(member->name.ptr, name.ptr, name.len)) return &member->value;
     }
     return NULL;
 }
